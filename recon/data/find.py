@@ -1,0 +1,91 @@
+"""From what a person typed to a shape: a path, a name in `datasets/` or the folders of RECON_DATA, or one of ours."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from recon.shapes.load import MAX_FACES, SUFFIXES
+from recon.shapes.procedural import PROCEDURAL
+from recon.shapes.shape import Centre, Shape, from_mesh, load_shape
+
+FOLDERS = ("shapes", "shapenet/watertight")
+"""Where names are looked up, below `datasets/` and below each folder of RECON_DATA."""
+
+
+NAMED = tuple(suffix for suffix in SUFFIXES if suffix != ".txt")
+"""Kinds of file that go by name; a text file is more often a readme, so a cloud in one is given by its path."""
+
+
+def home() -> Path:
+    """Where `datasets/` and `renders/` lie: RECON_HOME, or the working directory."""
+    return Path(os.environ.get("RECON_HOME") or Path.cwd())
+
+
+def datasets_home() -> Path:
+    """Downloaded and generated data."""
+    return home() / "datasets"
+
+
+def cache_home() -> Path:
+    """What can be made again at the cost of time."""
+    return datasets_home() / ".cache"
+
+
+def shape_folders() -> list[Path]:
+    """Folders that are searched for named shapes, the first hit winning."""
+    roots = [datasets_home(), *(Path(part) for part in os.environ.get("RECON_DATA", "").split(os.pathsep) if part)]
+    return [datasets_home(), *(root / folder for root in roots for folder in FOLDERS)]
+
+
+def find_shape(name: str) -> Path | str:
+    """The file that a path or a name means, or the procedural name itself; names are found whatever their case."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix.lower() in SUFFIXES or len(path.parts) != 1:
+        raise FileNotFoundError(_missing_path(path))
+    known = _named_files()
+    if name.lower() in known:
+        return known[name.lower()]
+    if name.lower() in PROCEDURAL:
+        return name.lower()
+    names = sorted({*known, *PROCEDURAL})
+    near = difflib.get_close_matches(name.lower(), names, n=3) or names
+    searched = ", ".join(str(folder) for folder in shape_folders() if folder.is_dir()) or "no folder (set RECON_DATA)"
+    raise FileNotFoundError(
+        f"no shape '{name}'; perhaps: {', '.join(near[:12])}. Searched {searched}, and the procedural shapes "
+        f"({', '.join(PROCEDURAL)})"
+    )
+
+
+def load(
+    name: str | Path, *, centre: Centre = "box", repair: bool = False, max_faces: int = MAX_FACES, seed: int = 0
+) -> Shape:
+    """Shape of a path or a name."""
+    found = find_shape(str(name))
+    if isinstance(found, Path):
+        return load_shape(found, centre=centre, repair=repair, max_faces=max_faces, seed=seed)
+    return from_mesh(found, PROCEDURAL[found](), "procedural", centre=centre, seed=seed, repair=repair)
+
+
+def _named_files() -> dict[str, Path]:
+    """Lower-case name to file, over all folders."""
+    known: dict[str, Path] = {}
+    for folder in shape_folders():
+        for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if file.suffix.lower() in NAMED and file.is_file():
+                known.setdefault(file.stem.lower(), file)
+    return known
+
+
+def _missing_path(path: Path) -> str:
+    """What is missing, and what stands near where it was looked for."""
+    if path.is_dir():
+        return f"{path} is a folder; a mesh or point cloud file is wanted"
+    if not path.parent.is_dir():
+        return f"no file {path}: there is no folder {path.parent}"
+    there = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() in SUFFIXES)
+    near = difflib.get_close_matches(path.name, there, n=3) or there[:5]
+    return f"no file {path}" + (f"; perhaps: {', '.join(near)}" if near else f"; no shapes are in {path.parent}")

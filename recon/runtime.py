@@ -1,0 +1,131 @@
+"""What a command runs on: device, precision, allocator, threads, seeds, memory. The only file that asks for CUDA."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import random
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "float32", "bf16-inside"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What was chosen, and why, in words."""
+
+    device: torch.device
+    precision: Literal["float32", "bf16-inside"]
+    reasons: tuple[str, ...]
+
+    def line(self) -> str:
+        """One line for the head of a command."""
+        return "; ".join(self.reasons)
+
+
+def start(device: DeviceName = "auto", precision: PrecisionName = "auto", seed: int = 0, threads: int = 0) -> Runtime:
+    """Choose and set device, precision, allocator and threads, and seed every random state.
+
+    Raises ValueError where `cuda` is asked for and there is none."""
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise ValueError("--device cuda was asked for, but torch sees no CUDA device; use --device cpu or auto")
+    chosen = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
+    if threads > 0:
+        torch.set_num_threads(threads)
+    if chosen.type == "cuda":
+        where = f"cuda ({torch.cuda.get_device_name()})"
+    else:
+        why = "asked for" if device == "cpu" else "no CUDA device"
+        where = f"cpu with {torch.get_num_threads()} threads ({why})"
+    inside, why = _choose_precision(chosen, precision)
+    reasons = (where, f"{inside} products ({why})", f"malloc {keep_freed_memory()}", f"seed {seed}")
+    seed_all(seed)
+    return Runtime(chosen, inside, reasons)
+
+
+def _choose_precision(
+    device: torch.device, precision: PrecisionName
+) -> tuple[Literal["float32", "bf16-inside"], str]:
+    if precision != "auto":
+        return precision, "asked for"
+    if device.type == "cuda":
+        return "bf16-inside", "tensor cores; fits finish in float32"
+    units = [u for u in ("amx_bf16", "avx512_bf16") if u in cpu_flags()]
+    if units:
+        return "bf16-inside", f"{units[0]}; fits finish in float32"
+    return "float32", "no bf16 units"
+
+
+@contextmanager
+def products(precision: Literal["float32", "bf16-inside"]) -> Iterator[None]:
+    """Within: float32 matrix products run at this precision inside (float32 in and out)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if precision == "bf16-inside" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def keep_freed_memory() -> str:
+    """Make glibc keep large freed blocks: otherwise each step maps and faults its activations anew (up to 6x slower)."""
+    if platform.system() != "Linux":
+        return "default (not Linux)"
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        # A limit over 1 GiB - 1 does not fit everywhere; mallopt answers 1 when it took the value.
+        done = libc.mallopt(_M_MMAP_THRESHOLD, _GIB) and libc.mallopt(_M_TRIM_THRESHOLD, _GIB)
+    except (OSError, AttributeError):
+        return "default (no glibc)"
+    return "keeps freed blocks" if done else "default (mallopt refused)"
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python's, numpy's and torch's global random states."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def cpu_flags() -> frozenset[str]:
+    """The processor's feature flags, where the system tells them (Linux); else none."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("flags"):
+                    return frozenset(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    from recon import __version__
+
+    return {
+        "recon": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }

@@ -1,0 +1,1 @@
+"""Level sets of functions as triangle meshes: extraction, normals, measures and files."""

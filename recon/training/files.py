@@ -1,0 +1,104 @@
+"""Files written whole or not at all, and JSON read with care: a kill or a full disk leaves what was there before."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+JSON_LIMIT = 64 * 2**20
+"""Bytes of the largest JSON file that is read; ours are far smaller."""
+STALE_SECONDS = 3600.0
+"""Age from which the temporary file of a small write is the leftover of a killed process."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an operating system's refusal to write `path` into one sentence that says what to do; keeps the errno."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "no space left on the disk; what was written before is intact: free some space, then go on"
+        else:
+            advice = f"{error.strerror or error}; choose a place that can be written"
+        raise type(error)(error.errno, f"cannot write {path}: {advice}") from error
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Writes `path` by way of a hidden sibling that is flushed to the disk, then renamed; makes its folder."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}.tmp")
+        try:
+            write_and_sync(temporary, data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """As `atomic_write_bytes`, in UTF-8."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def atomic_write_json(path: Path, data: Any) -> None:
+    """As `atomic_write_bytes`; NaN and infinity are refused: JSON has no such numbers (write null and a reason)."""
+    try:
+        text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"cannot write {path}: its content is not JSON ({error})") from None
+    atomic_write_text(path, text + "\n")
+
+
+def write_and_sync(path: Path, data: bytes) -> None:
+    """Writes a file and waits until the disk has it."""
+    with open(path, "wb") as file:
+        _write(file, data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames within `folder` last through a power cut, where the system can."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
+    """The JSON object in a file; ValueError where it is something else, FileNotFoundError where it is missing."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path.name} in {path.parent}")
+    if path.stat().st_size > limit:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes, more than the {limit} that are read")
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not readable JSON ({error}); restore it or start a new run") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} must hold a JSON object, found a {type(data).__name__}")
+    return data
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    """The one place where bytes reach a disk: tests make it fail."""
+    file.write(data)
+
+
+def _remove_stale(path: Path) -> None:
+    """Leftovers of writes of this file that were killed long ago; younger ones may be another process at work."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
+                leftover.unlink()

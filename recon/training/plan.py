@@ -1,0 +1,67 @@
+"""How long a job trains, in which stages, and what it leaves behind on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from recon.training.optim import OptimConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training in which some parameters move."""
+
+    name: str
+    share: float = 1.0
+    """Its part of all steps, relative to the other stages' (0.8 and 0.2, or 24000 and 6000)."""
+    trains: tuple[str, ...] = ()
+    """Names of the parameter groups that move ("experts" also means "experts.bias"); () for all."""
+    reset_optimizer: bool = False
+    """Forget all moments when it starts (Neural Experts, images: before the experts' own stage)."""
+    rate_scale: float = 1.0
+    """Times every learning rate."""
+
+    def __post_init__(self) -> None:
+        if self.share < 0 or self.rate_scale <= 0:
+            raise ValueError(f"stage '{self.name}' needs share >= 0 and rate_scale > 0, got {self}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Length, stages, optimiser and bookkeeping of one training."""
+
+    steps: int = 20_000
+    """Optimiser steps."""
+    stages: tuple[Stage, ...] = (Stage("all"),)
+    """One after another; the schedule runs over all of them."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    batch: int = 16_384
+    """Points a step, for the job that draws them."""
+    seed: int = 0
+    """For the job's weights and batches."""
+    log_every: int = 50
+    """Steps between lines of the log."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints, which are also the states that a divergence falls back to."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "checkpoint_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if sum(stage.share for stage in self.stages) <= 0:
+            raise ValueError("at least one stage must have a share of the steps")
+
+    def rescaled(self, steps: int) -> TrainConfig:
+        """The same plan in another number of steps: stages, decay and warm-up stretch with it."""
+        return replace(self, steps=steps, optim=self.optim.rescaled(steps / self.steps))
+
+    def stage_at(self, step: int) -> tuple[Stage, int]:
+        """The stage of an update (from 0) and the update that opens it."""
+        total, past, start = sum(stage.share for stage in self.stages), 0.0, 0
+        for stage in self.stages:
+            past += stage.share
+            end = round(self.steps * past / total)
+            if start <= step < end:
+                return stage, start
+            start = end
+        raise ValueError(f"step {step} is not within the {self.steps} steps of training")

@@ -1,0 +1,71 @@
+"""Whole or not at all: atomic writes, and JSON that is not trusted."""
+
+import errno
+import os
+import time
+
+import pytest
+
+from recon.training import files
+from recon.training.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json
+
+
+def no_space(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    atomic_write_text(path, "één")
+    atomic_write_text(path, "twee")
+    assert path.read_text("utf-8") == "twee" and os.listdir(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("culprit", ["_write", "sync_folder"])
+def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path, monkeypatch, culprit):
+    path = tmp_path / "a.json"
+    atomic_write_json(path, {"old": 1})
+    monkeypatch.setattr(files, culprit, no_space)
+    with pytest.raises(OSError, match="no space left on the disk.*free some space") as caught:
+        atomic_write_json(path, {"new": 1})
+    assert caught.value.errno == errno.ENOSPC and str(path) in str(caught.value)
+    if culprit == "_write":
+        assert read_json(path) == {"old": 1}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot write .*file/a.json.*choose a place"):
+        atomic_write_json(tmp_path / "file" / "a.json", {})
+
+
+def test_old_leftovers_are_swept_and_young_ones_left_to_their_writers(tmp_path):
+    old, young = tmp_path / ".a.1-1.tmp", tmp_path / ".a.2-2.tmp"
+    old.write_text("")
+    young.write_text("")
+    os.utime(old, (time.time() - 7200,) * 2)
+    atomic_write_bytes(tmp_path / "a", b"x")
+    assert not old.exists() and young.exists()
+
+
+@pytest.mark.parametrize("data", [{"a": float("nan")}, {"a": object()}, {"a": {1, 2}}])
+def test_what_json_cannot_say_is_refused(tmp_path, data):
+    with pytest.raises(ValueError, match="cannot write .* not JSON"):
+        atomic_write_json(tmp_path / "a.json", data)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[1]", b"3", b"null"])
+def test_what_is_no_json_object_is_refused_with_its_name(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match="a.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_missing_and_huge_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no a.json in"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("{}" + " " * 100)
+    with pytest.raises(ValueError, match="102 bytes"):
+        read_json(tmp_path / "a.json", limit=50)
