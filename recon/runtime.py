@@ -7,8 +7,6 @@ import platform
 import random
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,15 +67,9 @@ def _choose_precision(
     return "float32", "no bf16 units"
 
 
-@contextmanager
-def products(precision: Literal["float32", "bf16-inside"]) -> Iterator[None]:
-    """Within: float32 matrix products run at this precision inside (float32 in and out)."""
-    before = torch.get_float32_matmul_precision()
+def set_products(precision: Literal["float32", "bf16-inside"]) -> None:
+    """From here on: how float32 matrix products are computed inside (float32 in and out either way)."""
     torch.set_float32_matmul_precision("medium" if precision == "bf16-inside" else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def keep_freed_memory() -> str:
@@ -86,7 +78,7 @@ def keep_freed_memory() -> str:
         return "default (not Linux)"
     try:
         libc = ctypes.CDLL("libc.so.6")
-        # A limit over 1 GiB - 1 does not fit everywhere; mallopt answers 1 when it took the value.
+        # mallopt answers 1 when it took the value.
         done = libc.mallopt(_M_MMAP_THRESHOLD, _GIB) and libc.mallopt(_M_TRIM_THRESHOLD, _GIB)
     except (OSError, AttributeError):
         return "default (no glibc)"
@@ -116,16 +108,3 @@ def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
-def versions() -> dict[str, str]:
-    """Versions that a result depends on."""
-    from recon import __version__
-
-    return {
-        "recon": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }

@@ -144,7 +144,11 @@ def _gltf_corners(data: bytes, kind: str) -> int:
         for buffer in root.get("buffers", []):
             if not str(buffer.get("uri", "data:")).startswith("data:"):
                 raise BadShape(f"its data is in another file ({str(buffer['uri'])[:60]}); save it as one .glb file")
-        counts = [parse_count(str(accessor["count"])) for accessor in root.get("accessors", [])]
+        accessors = root.get("accessors", [])
+        counts = [parse_count(str(accessor["count"])) for accessor in accessors]
+        # An accessor without a buffer is all zeros, of any length: memory that no byte of the file pays for.
+        if sum(n for n, accessor in zip(counts, accessors, strict=True) if "bufferView" not in accessor) > len(data):
+            raise BadShape("it claims more corners than it holds")
     except (struct.error, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise BadShape("not a glTF file") from error
     except json.JSONDecodeError as error:

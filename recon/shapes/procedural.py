@@ -16,6 +16,7 @@ from recon.geometry import Mesh
 
 Points = Float[np.ndarray, "n 3"]
 Values = Float[np.ndarray, " n"]
+Place = tuple | np.ndarray  # three numbers
 Implicit = Callable[[Points], Values]
 
 GOLDEN = (1 + 5**0.5) / 2
@@ -28,14 +29,14 @@ def _length(x: Float[np.ndarray, "n d"]) -> Values:
 # -- distance-like building blocks (after Quilez, "Distance functions") ------------------------------------------------
 
 
-def ellipsoid(x: Points, centre: tuple, radii: tuple) -> Values:
+def ellipsoid(x: Points, centre: Place, radii: Place) -> Values:
     """An ellipsoid; the value is near its distance close to the surface."""
     q = x - np.array(centre)
     near, steep = _length(q / np.array(radii)), _length(q / np.square(radii))
     return near * (near - 1) / np.maximum(steep, 1e-9)
 
 
-def capsule(x: Points, start: tuple, end: tuple, radius: float, end_radius: float | None = None) -> Values:
+def capsule(x: Points, start: Place, end: Place, radius: float, end_radius: float | None = None) -> Values:
     """A rod with round ends, whose radius may change evenly from start to end."""
     a, way = np.array(start), np.subtract(end, start)
     t = np.clip((x - a) @ way / (way @ way), 0, 1)

@@ -35,7 +35,7 @@ class SamplerConfig:
 
     shares: PerGroup = field(default_factory=lambda: PerGroup(1 / 3, 1 / 3, 2 / 9, 1 / 9))
     """Part of the points in each group; they sum to 1."""
-    weights: PerGroup = field(default_factory=lambda: PerGroup(1, 1, 1, 1))
+    weights: PerGroup = field(default_factory=lambda: PerGroup(1.0, 1.0, 1.0, 1.0))
     """Weight of a point of each group in the loss."""
     fine_scale: float = 2e-3
     """Scale b of the Laplace noise on each coordinate of a surface point; its standard deviation is b * sqrt(2)."""
@@ -74,7 +74,7 @@ SAMPLERS: dict[str, SamplerConfig] = {
     # lengths are 1/0.45 times theirs. Their domain would end at +-1.11; ours, at which points wrap, ends at +-1.2.
     "bacon": SamplerConfig(
         shares=PerGroup(fine=0.5, coarse=0.5),
-        weights=PerGroup(1, 1, 1e-2, 1),
+        weights=PerGroup(1.0, 1.0, 1e-2, 1.0),
         fine_scale=1e-3 / 0.45,
         coarse_scale=0.1 / 0.45,
         outside="wrap",
@@ -89,11 +89,11 @@ SAMPLERS: dict[str, SamplerConfig] = {
     ),
     # Neural Experts' code: these scales, and surface points that count twice. It folds outsiders in oddly; we clip.
     "neural-experts-code": SamplerConfig(
-        shares=PerGroup(1 / 3, 1 / 3, 1 / 3), weights=PerGroup(2, 1, 1, 1), outside="clip"
+        shares=PerGroup(1 / 3, 1 / 3, 1 / 3), weights=PerGroup(2.0, 1.0, 1.0, 1.0), outside="clip"
     ),
-    "uniform": SamplerConfig(shares=PerGroup(uniform=1)),
+    "uniform": SamplerConfig(shares=PerGroup(uniform=1.0)),
     # ASMR's occupancy: 60 % anywhere, 20 % on and 20 % near the surface.
-    "occupancy": SamplerConfig(shares=PerGroup(0.2, 0.2, 0, 0.6), fine_scale=1e-2, target="inside"),
+    "occupancy": SamplerConfig(shares=PerGroup(0.2, 0.2, 0.0, 0.6), fine_scale=1e-2, target="inside"),
 }
 """Named settings."""
 

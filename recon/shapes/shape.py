@@ -99,8 +99,6 @@ class Shape:
 
 def normalise(points: Float[np.ndarray, "n 3"], centre: Centre = "box") -> Similarity:
     """The transform that puts the box's centre or the mean point at the origin and the largest |coordinate| at 1."""
-    if centre not in ("box", "mean"):
-        raise ValueError(f"centre must be 'box' or 'mean', got '{centre}'")
     # Halves first and small numbers throughout: no overflow, and no loss far from the origin.
     low, high = points.min(axis=0), points.max(axis=0)
     middle = low + (high - low) / 2 if centre == "box" else low + (points - low).mean(axis=0)

@@ -1,4 +1,4 @@
-"""What a person sees of training, on standard error: a bar on a terminal, else a line every tenth of the way."""
+"""What a person sees of training, on standard error: a bar on a terminal, else a line at first and every tenth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Progress:
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._began = self._drawn = time.perf_counter()
-        self._tenth = 10 * start // steps
+        self._tenth = 10 * start // steps - 1  # so that the first step is told
+        self._last: tuple[int, float] | None = None
         self._bar: Any = None
         self._task: Any = None
 
@@ -31,22 +32,24 @@ class Progress:
 
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
+            if self._last is not None:
+                self._draw(*self._last)
             self._bar.stop()
 
     def update(self, step: int, loss: float) -> None:
         """Tells that `step` updates are done; cheap enough to call after each."""
-        now = time.perf_counter()
-        if self._bar is not None and (now - self._drawn > 0.2 or step == self._steps):
-            self._drawn = now
-            self._bar.update(self._task, completed=step, facts=self._facts(step, loss, now))
-        elif self._bar is None and not self._quiet and 10 * step // self._steps > self._tenth:
-            self._tenth = 10 * step // self._steps
-            self._say(f"step {step}/{self._steps}  {self._facts(step, loss, now)}")
+        self._last = step, loss
+        tenth = 10 * step // self._steps
+        if self._bar is not None and time.perf_counter() - self._drawn > 0.2:
+            self._draw(step, loss)
+        elif self._bar is None and not self._quiet and tenth > self._tenth:
+            self._tenth = tenth
+            self._say(f"step {step}/{self._steps}  {self._facts(step, loss)}")
 
     def went_back(self, step: int) -> None:
         """Starts counting again from an earlier step."""
         self._start, self._began = step, time.perf_counter()
-        self._tenth = 10 * step // self._steps
+        self._tenth = 10 * step // self._steps - 1
 
     def note(self, text: str) -> None:
         """One line that stays, also when quiet: warnings and what was done about them."""
@@ -55,8 +58,12 @@ class Progress:
         else:
             self._say(text)
 
-    def _facts(self, step: int, loss: float, now: float) -> str:
-        per_second = max(step - self._start, 1) / max(now - self._began, 1e-9)
+    def _draw(self, step: int, loss: float) -> None:
+        self._drawn = time.perf_counter()
+        self._bar.update(self._task, completed=step, facts=self._facts(step, loss))
+
+    def _facts(self, step: int, loss: float) -> str:
+        per_second = max(step - self._start, 1) / max(time.perf_counter() - self._began, 1e-9)
         left = duration((self._steps - step) / per_second)
         return f"loss {loss:.4g}  {quantity(per_second * self._points)} points/s  {left} left"
 

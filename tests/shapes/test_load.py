@@ -33,7 +33,8 @@ def volume(mesh: Mesh) -> float:
 
 def ply(order: str, polygons: list[list[int]], extra: bytes = b"") -> bytes:
     """A PLY file of the unit cube's corners, by hand."""
-    head = f"ply\nformat {order} 1.0\ncomment by hand\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\n"
+    head = f"ply\nformat {order} 1.0\ncomment by hand\nelement vertex 8\n"
+    head += "property float x\nproperty float y\nproperty float z\n"
     head += f"element face {len(polygons)}\nproperty uchar flags\nproperty list uchar int vertex_indices\nend_header\n"
     if order == "ascii":
         rows = [" ".join(map(str, row)) for row in CORNERS] + [f"7 {len(p)} {' '.join(map(str, p))}" for p in polygons]
@@ -101,6 +102,12 @@ def test_gltf_opens_no_other_file(tmp_path):
     root = {"asset": {"version": "2.0"}, "buffers": [{"uri": "secret.bin", "byteLength": 96}]}
     with pytest.raises(BadShape, match="another file"):
         read(write(tmp_path, "leak.gltf", json.dumps(root)))
+
+
+def test_a_small_gltf_file_cannot_ask_for_much_memory(tmp_path):
+    accessor = {"componentType": 5126, "type": "VEC3", "count": 100_000_000}
+    with pytest.raises(BadShape, match="more corners than it holds"):
+        read(write(tmp_path, "bomb.gltf", json.dumps({"asset": {"version": "2.0"}, "accessors": [accessor] * 9})))
 
 
 def test_unused_vertices_are_dropped_and_the_others_keep_their_order(tmp_path):

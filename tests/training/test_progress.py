@@ -20,9 +20,10 @@ def shown(stream, quiet=False, steps=1000):
     return stream.getvalue()
 
 
-def test_away_from_a_terminal_a_line_every_tenth():
+def test_away_from_a_terminal_the_first_step_and_every_tenth_make_a_line():
     lines = shown(io.StringIO()).splitlines()
-    assert len(lines) == 11 and lines[0].startswith("step 100/1000  loss 0.01  ")
+    assert len(lines) == 12 and lines[0].startswith("step 1/1000  loss 1  ")
+    assert lines[1].startswith("step 100/1000  loss 0.01  ")
     assert "points/s" in lines[0] and "left" in lines[0]
 
 

@@ -1,0 +1,211 @@
+"""The training job: batches of points (or of whole grid cells) around a shape, and the losses of a field on them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from recon import runtime
+from recon.fields import Field, Mixture
+from recon.fields.asmr import Asmr
+from recon.geometry import DOMAIN
+from recon.runtime import Runtime
+from recon.shapes.grid import grid_signs_and_band
+from recon.shapes.pool import Pool
+from recon.shapes.shape import Shape
+from recon.tasks.shape.settings import PretrainConfig, ShapeSettings, Task
+from recon.training.job import Job
+from recon.training.optim import ParamGroup
+
+LOSS_SCALE = 1000.0
+"""Losses are multiplied by this, as in Neural Experts' code; with Adam it only lifts them above eps."""
+
+CELLS_PER_STEP = 1 << 21
+"""Cells of a grid evaluated in one step, at most, by training on cells: a 128^3 grid whole."""
+
+
+class FieldJob(Job):
+    """What all jobs on a single field share: its parameters by group, its state, its precision over time."""
+
+    def __init__(self, field: Field, run_on: Runtime, steps: int, full_precision_from: float) -> None:
+        self.field, self.run_on = field.to(run_on.device), run_on
+        self._full_from = full_precision_from * steps
+
+    def parameter_groups(self) -> list[ParamGroup]:
+        """Experts apart from the rest (stages may train them alone); hidden matrices apart from the others."""
+        matrices = {id(p) for p in self.field.matrices()}
+        groups: dict[str, ParamGroup] = {}
+        for name, parameter in self.field.named_parameters():
+            part = "experts" if name.startswith("expert_stack.") else "shared"
+            kind = "matrix" if id(parameter) in matrices else "other"
+            key = f"{part}.{kind}"
+            groups.setdefault(key, ParamGroup(key, [], kind)).parameters.append(parameter)
+        return list(groups.values())
+
+    def state(self) -> dict[str, Tensor]:
+        return self.field.state_dict()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        self.field.load_state_dict(tensors)
+
+    def _begin(self, step: int) -> None:
+        self.field.train()
+        rough = self.run_on.precision == "bf16-inside" and step < self._full_from
+        runtime.set_products("bf16-inside" if rough else "float32")
+
+
+class ShapeJob(FieldJob):
+    """Fits a field to signed distances (mean absolute error) or to occupancy (cross entropy)."""
+
+    def __init__(self, task: Task, field: Field, source: BatchSource, run_on: Runtime, settings: ShapeSettings) -> None:
+        super().__init__(field, run_on, settings.train.steps, settings.full_precision_from)
+        self.task, self.source = task, source
+        self.points_per_step = source.points_per_step
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        self._begin(step)
+        return {self.task: self.source.loss(self, step)}
+
+    def point_loss(self, x: Float[Tensor, "n d"], target: Float[Tensor, " n"], weight: Float[Tensor, " n"]) -> Tensor:
+        """Weighted mean of the errors at points of the cube; for a mixture Eq. 4 of Neural Experts."""
+        if isinstance(self.field, Mixture):
+            outputs, gate = self.field.experts(x)
+            error = self.error(outputs[..., 0], target[:, None])
+            each = (gate * error).sum(dim=1) / gate.shape[1]
+        else:
+            each = self.error(self.field(x)[:, 0], target)
+        return LOSS_SCALE * (weight * each).sum() / weight.sum()
+
+    def error(self, value: Tensor, target: Tensor) -> Tensor:
+        """|value - distance|, or the cross entropy of the logit `value` of being outside."""
+        if self.task == "sdf":
+            return (value - target).abs()
+        outside = ((target + 1) / 2).expand_as(value)  # -1 inside, 0 on the surface, 1 outside
+        return torch.nn.functional.binary_cross_entropy_with_logits(value, outside, reduction="none")
+
+    def measures(self) -> dict[str, float]:
+        """Shares of the experts among points of the domain: the largest and the smallest, 1/N each when balanced."""
+        if not isinstance(self.field, Mixture):
+            return {}
+        share = expert_shares(self.field, self.run_on.device)
+        return {"expert_share_max": float(share.max()), "expert_share_min": float(share.min())}
+
+
+@torch.no_grad()
+def expert_shares(field: Mixture, device: torch.device, points: int = 4096) -> Float[Tensor, " k"]:
+    """Part of the cube that each expert serves, from fixed random points."""
+    x = torch.rand(points, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    gate = field.experts(x.to(device))[1]
+    return torch.bincount(gate.argmax(dim=1), minlength=gate.shape[1]).cpu() / points
+
+
+# -- where batches come from ------------------------------------------------------------------------------------------
+
+
+class BatchSource(Protocol):
+    """Gives the loss of a step's batch."""
+
+    points_per_step: int
+
+    def loss(self, job: ShapeJob, step: int) -> Tensor:
+        """The loss of batch `step`, which depends on the seed and the step alone."""
+        ...
+
+
+class PointBatches:
+    """Batches from a pool of points with exact targets."""
+
+    def __init__(self, pool: Pool, size: int) -> None:
+        self.pool, self.points_per_step = pool, size
+
+    def loss(self, job: ShapeJob, step: int) -> Tensor:
+        batch = self.pool.batch(step, self.points_per_step)
+        device = job.run_on.device
+        x = batch.points.to(device) / DOMAIN
+        return job.point_loss(x, batch.distance.to(device), batch.weight.to(device))
+
+
+class CellBatches:
+    """Batches of whole coarse cells of ASMR's grid, all their descendants evaluated together (ASMR, 3.2).
+
+    Grids of up to CELLS_PER_STEP cells are one batch. Targets are the truth at the cell centres."""
+
+    def __init__(self, field: Asmr, inside: Bool[np.ndarray, "a b c"], seed: int) -> None:
+        self.depth = 1
+        while self.depth < field.levels - 1 and _below(field, self.depth) > CELLS_PER_STEP:
+            self.depth += 1
+        self.coarse = max(1, min(field.prefixes(self.depth), CELLS_PER_STEP // _below(field, self.depth)))
+        self.points_per_step = self.coarse * _below(field, self.depth)
+        self.targets = field.to_nested(torch.from_numpy(inside), self.depth)
+        self.seed = seed
+        self._orders: tuple[int, Int[Tensor, " m"]] | None = None
+
+    def loss(self, job: ShapeJob, step: int) -> Tensor:
+        assert isinstance(job.field, Asmr)
+        count, device = len(self.targets), job.run_on.device
+        if self.coarse == count:
+            value, target = job.field.nested(self.depth), self.targets
+        else:
+            rows = self._rows(step)
+            value, target = job.field.nested(self.depth, rows.to(device)), self.targets[rows]
+        outside = (~target).to(device=device, dtype=value.dtype)
+        return LOSS_SCALE * torch.nn.functional.binary_cross_entropy_with_logits(value[..., 0], outside)
+
+    def _rows(self, step: int) -> Int[Tensor, " m"]:
+        """The coarse cells of a step: every pass holds each once, in an order of its own; the rest of a pass is left."""
+        per_pass = len(self.targets) // self.coarse
+        index, offset = divmod(step, per_pass)
+        if self._orders is None or self._orders[0] != index:
+            order = np.random.default_rng([self.seed, index]).permutation(len(self.targets))
+            self._orders = (index, torch.from_numpy(order))
+        return self._orders[1][offset * self.coarse : (offset + 1) * self.coarse]
+
+
+def _below(field: Asmr, depth: int) -> int:
+    return int(np.prod(field.cells)) // field.prefixes(depth)
+
+
+def cell_truth(shape: Shape, cells: tuple[int, ...]) -> Bool[np.ndarray, "a b c"]:
+    """Which cell centres of a cubic grid over the domain are inside."""
+    if len(set(cells)) != 1:
+        raise ValueError(f"training on cells needs the same number on each axis, got {cells}")
+    return grid_signs_and_band(shape.distance, cells[0], DOMAIN * (1 - 1 / cells[0]), 0.0).inside
+
+
+# -- pretraining ------------------------------------------------------------------------------------------------------
+
+
+class PretrainJob(FieldJob):
+    """Teaches a mixture's manager its first assignment (Neural Experts, Eq. 3); no signal is needed."""
+
+    def __init__(self, field: Field, run_on: Runtime, config: PretrainConfig, seed: int) -> None:
+        super().__init__(field, run_on, config.steps, 0.0)
+        if not isinstance(field, Mixture):
+            raise ValueError(f"only mixtures are pretrained, not {type(field).__name__}")
+        self.mixture: Mixture = field
+        self.seed, self.points_per_step = seed, config.batch
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        self._begin(step)
+        rng = torch.Generator().manual_seed(_mix(self.seed, step))
+        return {"assignment": self.mixture.pretrain_loss(pretrain_points(self.points_per_step, rng).to(self.run_on.device))}
+
+
+def pretrain_points(n: int, rng: torch.Generator, dims: int = 3) -> Float[Tensor, "n d"]:
+    """Half the points near a 128^d grid (Laplace noise of scale 2e-3 in [-1.2, 1.2]), half uniform in the cube.
+
+    The authors' code keeps the uniform ones within ±0.55, a leftover of another domain; here they fill the cube."""
+    near = torch.randint(128, (n // 2, dims), generator=rng) * (2 / 127) - 1
+    u = torch.rand(near.shape, generator=rng) - 0.5
+    noise = -u.sign() * torch.log1p(-2 * u.abs().clamp(max=0.4999999)) * (2e-3 / DOMAIN)
+    return torch.cat([(near + noise).clamp(-1, 1), torch.rand(n - n // 2, dims, generator=rng) * 2 - 1])
+
+
+def _mix(seed: int, step: int) -> int:
+    """A seed for each step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+

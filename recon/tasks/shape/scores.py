@@ -1,0 +1,143 @@
+"""Scores of a predicted solid and surface against the truth about a shape, each with its definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from recon.geometry import Mesh
+from recon.metrics.surface import (
+    DEFINITIONS,
+    Sampled,
+    chamfer,
+    hausdorff,
+    iou,
+    nearest,
+    surface_scores,
+    trimap_iou,
+    weighted_iou,
+)
+from recon.shapes.distance import MeshDistance
+from recon.shapes.shape import Shape
+from recon.tasks.shape.truth import BANDS, GRID, Truth
+
+SURFACE_SAMPLES = 200_000
+"""Random points on each surface for the distances between them."""
+PAPER_SAMPLES = 300_000
+
+Inside = Callable[[Float[np.ndarray, "n 3"]], Bool[np.ndarray, " n"]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores by name (None where one can't be had), what each means, and why some are None."""
+
+    values: dict[str, float | None]
+    definitions: dict[str, str]
+
+    def with_extra(self, name: str, value: float, definition: str) -> Scores:
+        """One more score."""
+        return Scores({**self.values, name: _number(value)}, {**self.definitions, name: definition})
+
+
+def score(
+    inside: Inside | None, mesh: Mesh, shape: Shape, truth: Truth, *, protocol: str = "default", seed: int = 0
+) -> Scores:
+    """All scores of a prediction: `inside` tells a solid (None where there is none), `mesh` is its surface.
+
+    Both are in the normalised frame of `shape`."""
+    values: dict[str, float | None] = {}
+    definitions: dict[str, str] = {}
+    units = "normalised units (the shape fits [-1, 1]^3)"
+    _solid_scores(values, definitions, inside, truth, seed)
+    rng = np.random.default_rng(seed)
+    names = ("chamfer_l1", "chamfer_l2", "f_score_0.005", "f_score_0.01", "normal_consistency", "hausdorff")
+    if len(mesh.faces):
+        values.update(_between(mesh, shape, rng))
+        reason = ""
+    else:
+        values.update(dict.fromkeys(names))
+        reason = " NULL: the predicted surface is empty."
+    for name in names:
+        base = name if name in DEFINITIONS else name.rsplit("_", 1)[0]
+        how = f"{SURFACE_SAMPLES:,} random points on each surface, exact distances to triangles, {units}, seed {seed}"
+        if name == "normal_consistency":
+            how = f"{SURFACE_SAMPLES:,} random points on each surface, seed {seed}"
+        elif name == "hausdorff":
+            how += "; vertices of both meshes besides"
+        definitions[name] = f"{DEFINITIONS[base]}; {how}.{reason}"
+    if protocol == "paper" and len(mesh.faces):
+        values["chamfer_paper_1e5"] = _paper_chamfer(mesh, shape, rng)
+        definitions["chamfer_paper_1e5"] = (
+            f"1e5 times the sum of the two mean squared distances between {PAPER_SAMPLES:,} random input vertices and "
+            f"{PAPER_SAMPLES:,} points of the marching-cubes mesh at {GRID}^3 (Neural Experts' code), {units}."
+        )
+    return Scores({k: _number(v) for k, v in values.items()}, definitions)
+
+
+def _solid_scores(
+    values: dict[str, float | None], definitions: dict[str, str], inside: Inside | None, truth: Truth, seed: int
+) -> None:
+    """IoU and Trimap IoU on the grid, and Trimap IoU from random points near the surface."""
+    grid = f"linspace(-1.2, 1.2, {GRID})^3, normalised units"
+    reason = " NULL: the prediction or the truth has no inside." if inside is None else ""
+    definitions["iou"] = f"{DEFINITIONS['iou']}; {grid}.{reason}"
+    predicted = inside(truth.grid_points) if inside is not None else None
+    values["iou"] = None if predicted is None else iou(predicted, truth.inside.reshape(-1))
+    for band in BANDS:
+        name = f"trimap_iou_{band:g}"
+        count = int((truth.band_distance <= band).sum())
+        definitions[name] = f"{DEFINITIONS['trimap_iou']} ({band:g}); {count:,} points of {grid}.{reason}"
+        values[name] = None
+        if predicted is not None:
+            pick = truth.band_index
+            values[name] = trimap_iou(predicted[pick], truth.inside.reshape(-1)[pick], truth.band_distance, band)
+    near = inside(truth.near_points) if inside is not None else None
+    weights = truth.near_weights()
+    for band in BANDS:
+        name = f"trimap_iou_sampled_{band:g}"
+        within = truth.near_distance <= band
+        values[name] = values[f"{name}_standard_error"] = None
+        definitions[name] = (
+            f"{DEFINITIONS['trimap_iou_sampled']} ({band:g}); {int(within.sum()):,} points along normals, "
+            f"seed {seed}.{reason}"
+        )
+        definitions[f"{name}_standard_error"] = f"standard error of {name} over the random points.{reason}"
+        if near is not None:
+            estimate = weighted_iou(near[within], truth.near_inside[within], weights[within])
+            values[name], values[f"{name}_standard_error"] = estimate.iou, estimate.standard_error
+
+
+def _between(mesh: Mesh, shape: Shape, rng: np.random.Generator) -> dict[str, float]:
+    """Scores of two surfaces by exact distances from points of one to the other."""
+    found = Shape("prediction", "prediction", mesh=mesh)
+    pred = Sampled(*found.surface(SURFACE_SAMPLES, rng))
+    true = Sampled(*shape.surface(SURFACE_SAMPLES, rng))
+    to_pred = MeshDistance(mesh)
+    pred_to_true = shape.unsigned_distance(pred.points)
+    true_to_pred = to_pred.unsigned(true.points)
+    scores = surface_scores(pred, true, pred_to_true, true_to_pred)
+    corners = shape.mesh.vertices if shape.mesh is not None else np.zeros((0, 3))
+    scores["hausdorff"] = hausdorff(
+        np.concatenate([pred_to_true, shape.unsigned_distance(mesh.vertices)]),
+        np.concatenate([true_to_pred, to_pred.unsigned(corners)]),
+    )
+    return scores
+
+
+def _paper_chamfer(mesh: Mesh, shape: Shape, rng: np.random.Generator) -> float:
+    true = shape.mesh.vertices if shape.mesh is not None else shape.surface(PAPER_SAMPLES, rng)[0]
+    if len(true) > PAPER_SAMPLES:
+        true = true[rng.choice(len(true), PAPER_SAMPLES, replace=False)]
+    pred = Shape("prediction", "prediction", mesh=mesh).surface(PAPER_SAMPLES, rng)[0]
+    return 1e5 * chamfer(nearest(pred, true)[0], nearest(true, pred)[0]).l2
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN: a score that can't be had is null."""
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,43 @@
+"""Settings as plain JSON and back: frozen dataclasses to dicts, and saved dicts laid over today's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from recon.training.run import overlay
+
+T = TypeVar("T")
+
+
+def to_plain(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as nested dicts, lists, numbers and words."""
+    return _plain(asdict(settings))
+
+
+def from_plain(default: T, saved: Mapping[str, Any]) -> tuple[T, list[str]]:
+    """`default` with the saved values laid over it, and the dotted names of those that no longer fit.
+
+    Raises ValueError where a value fits in kind but is refused by the settings themselves."""
+    merged, misfits = overlay(to_plain(default), saved)
+    return _rebuild(default, merged), misfits
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _rebuild(default: Any, value: Any) -> Any:
+    if is_dataclass(default) and not isinstance(default, type) and isinstance(value, Mapping):
+        names = [field.name for field in fields(default)]
+        return replace(default, **{name: _rebuild(getattr(default, name), value[name]) for name in names})
+    if isinstance(default, tuple) and isinstance(value, list):
+        # rows of one kind (stages): the first default shows which
+        pattern = default[0] if default else None
+        return tuple(_rebuild(pattern, item) for item in value)
+    return tuple(_rebuild(None, item) for item in value) if isinstance(value, list) else value
