@@ -1,4 +1,4 @@
-"""Frames and simple geometry. Normalised frame: the shape within [-1, 1]^3; cube: the domain a field sees, [-1, 1]^d."""
+"""Frames and simple geometry. Normalised: the shape within [-1, 1]^3; cube: the domain that a field sees, [-1, 1]^d."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import torch
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "float32", "bf16-inside"]
+Precision = Literal["float32", "bf16-inside"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _GIB = 1 << 30
@@ -25,7 +26,7 @@ class Runtime:
     """What was chosen, and why, in words."""
 
     device: torch.device
-    precision: Literal["float32", "bf16-inside"]
+    precision: Precision
     reasons: tuple[str, ...]
 
     def line(self) -> str:
@@ -37,7 +38,7 @@ def start(device: DeviceName = "auto", precision: PrecisionName = "auto", seed: 
     """Choose and set device, precision, allocator and threads, and seed every random state.
 
     Raises ValueError where `cuda` is asked for and there is none."""
-    has_cuda = torch.cuda.is_available()
+    has_cuda = has_gpu()
     if device == "cuda" and not has_cuda:
         raise ValueError("--device cuda was asked for, but torch sees no CUDA device; use --device cpu or auto")
     chosen = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
@@ -54,9 +55,12 @@ def start(device: DeviceName = "auto", precision: PrecisionName = "auto", seed: 
     return Runtime(chosen, inside, reasons)
 
 
-def _choose_precision(
-    device: torch.device, precision: PrecisionName
-) -> tuple[Literal["float32", "bf16-inside"], str]:
+def has_gpu() -> bool:
+    """Whether torch can use a CUDA device."""
+    return torch.cuda.is_available()
+
+
+def _choose_precision(device: torch.device, precision: PrecisionName) -> tuple[Precision, str]:
     if precision != "auto":
         return precision, "asked for"
     if device.type == "cuda":
@@ -67,13 +71,13 @@ def _choose_precision(
     return "float32", "no bf16 units"
 
 
-def set_products(precision: Literal["float32", "bf16-inside"]) -> None:
+def set_products(precision: Precision) -> None:
     """From here on: how float32 matrix products are computed inside (float32 in and out either way)."""
     torch.set_float32_matmul_precision("medium" if precision == "bf16-inside" else "highest")
 
 
 def keep_freed_memory() -> str:
-    """Make glibc keep large freed blocks: otherwise each step maps and faults its activations anew (up to 6x slower)."""
+    """Make glibc keep large freed blocks: else each step maps and faults its activations anew (up to 6x slower)."""
     if platform.system() != "Linux":
         return "default (not Linux)"
     try:

@@ -1,8 +1,14 @@
-"""How long a job trains, in which stages, and what it leaves behind on the way."""
+"""How long a job trains, in which stages, and what it leaves behind on the way.
+
+Marked as fixed for the command line: what commands have flags of their own for, such as --steps and --seed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import tyro
 
 from recon.training.optim import OptimConfig
 
@@ -30,14 +36,14 @@ class Stage:
 class TrainConfig:
     """Length, stages, optimiser and bookkeeping of one training."""
 
-    steps: int = 20_000
+    steps: Annotated[int, tyro.conf.Fixed, tyro.conf.Suppress] = 20_000
     """Optimiser steps."""
-    stages: tuple[Stage, ...] = (Stage("all"),)
+    stages: Annotated[tuple[Stage, ...], tyro.conf.Fixed, tyro.conf.Suppress] = (Stage("all"),)
     """One after another; the schedule runs over all of them."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     batch: int = 16_384
     """Points a step, for the job that draws them."""
-    seed: int = 0
+    seed: Annotated[int, tyro.conf.Fixed, tyro.conf.Suppress] = 0
     """For the job's weights and batches."""
     log_every: int = 50
     """Steps between lines of the log."""

@@ -252,7 +252,7 @@ def test_no_damage_to_a_valid_file_breaks_a_reader(tmp_path, suffix, data):
     judged(write(tmp_path, f"fuzz{suffix}", bytes(content)))
 
 
-DATA = Path(os.environ.get("RECON_DATA", Path(__file__).parents[2] / "../shared/data").__str__().split(os.pathsep)[0])
+DATA = Path(os.environ.get("RECON_DATA", str(Path(__file__).parents[2] / "../shared/data")).split(os.pathsep)[0])
 
 
 @pytest.mark.skipif(not (DATA / "shapes").is_dir(), reason=f"no real meshes at {DATA} (set RECON_DATA)")

@@ -156,7 +156,7 @@ class CellBatches:
         return LOSS_SCALE * torch.nn.functional.binary_cross_entropy_with_logits(value[..., 0], outside)
 
     def _rows(self, step: int) -> Int[Tensor, " m"]:
-        """The coarse cells of a step: every pass holds each once, in an order of its own; the rest of a pass is left."""
+        """The coarse cells of a step; a pass holds each at most once, in an order of its own."""
         per_pass = len(self.targets) // self.coarse
         index, offset = divmod(step, per_pass)
         if self._orders is None or self._orders[0] != index:
@@ -192,7 +192,9 @@ class PretrainJob(FieldJob):
     def loss(self, step: int) -> dict[str, Tensor]:
         self._begin(step)
         rng = torch.Generator().manual_seed(_mix(self.seed, step))
-        return {"assignment": self.mixture.pretrain_loss(pretrain_points(self.points_per_step, rng).to(self.run_on.device))}
+        return {
+            "assignment": self.mixture.pretrain_loss(pretrain_points(self.points_per_step, rng).to(self.run_on.device))
+        }
 
 
 def pretrain_points(n: int, rng: torch.Generator, dims: int = 3) -> Float[Tensor, "n d"]:
@@ -208,4 +210,3 @@ def pretrain_points(n: int, rng: torch.Generator, dims: int = 3) -> Float[Tensor
 def _mix(seed: int, step: int) -> int:
     """A seed for each step."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
-

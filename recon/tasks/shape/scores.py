@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -53,19 +52,19 @@ def score(
     Both are in the normalised frame of `shape`."""
     values: dict[str, float | None] = {}
     definitions: dict[str, str] = {}
-    units = "normalised units (the shape fits [-1, 1]^3)"
+    ruler = truth.ruler
     _solid_scores(values, definitions, inside, truth, seed)
     rng = np.random.default_rng(seed)
     names = ("chamfer_l1", "chamfer_l2", "f_score_0.005", "f_score_0.01", "normal_consistency", "hausdorff")
     if len(mesh.faces):
-        values.update(_between(mesh, shape, rng))
+        values.update(_between(mesh, shape, rng, ruler.scale))
         reason = ""
     else:
         values.update(dict.fromkeys(names))
         reason = " NULL: the predicted surface is empty."
     for name in names:
         base = name if name in DEFINITIONS else name.rsplit("_", 1)[0]
-        how = f"{SURFACE_SAMPLES:,} random points on each surface, exact distances to triangles, {units}, seed {seed}"
+        how = f"{SURFACE_SAMPLES:,} random points on each surface, exact distances, {ruler.units}, seed {seed}"
         if name == "normal_consistency":
             how = f"{SURFACE_SAMPLES:,} random points on each surface, seed {seed}"
         elif name == "hausdorff":
@@ -75,7 +74,7 @@ def score(
         values["chamfer_paper_1e5"] = _paper_chamfer(mesh, shape, rng)
         definitions["chamfer_paper_1e5"] = (
             f"1e5 times the sum of the two mean squared distances between {PAPER_SAMPLES:,} random input vertices and "
-            f"{PAPER_SAMPLES:,} points of the marching-cubes mesh at {GRID}^3 (Neural Experts' code), {units}."
+            f"{PAPER_SAMPLES:,} points of the marching-cubes mesh at {GRID}^3 (Neural Experts' code), {ruler.units}."
         )
     return Scores({k: _number(v) for k, v in values.items()}, definitions)
 
@@ -84,24 +83,24 @@ def _solid_scores(
     values: dict[str, float | None], definitions: dict[str, str], inside: Inside | None, truth: Truth, seed: int
 ) -> None:
     """IoU and Trimap IoU on the grid, and Trimap IoU from random points near the surface."""
-    grid = f"linspace(-1.2, 1.2, {GRID})^3, normalised units"
-    reason = " NULL: the prediction or the truth has no inside." if inside is None else ""
+    grid = f"{truth.ruler.grid}, {truth.ruler.units}"
+    reason = " NULL: a point cloud has no inside." if inside is None else ""
     definitions["iou"] = f"{DEFINITIONS['iou']}; {grid}.{reason}"
     predicted = inside(truth.grid_points) if inside is not None else None
     values["iou"] = None if predicted is None else iou(predicted, truth.inside.reshape(-1))
-    for band in BANDS:
+    for band, reach in zip(BANDS, truth.ruler.bands, strict=True):
         name = f"trimap_iou_{band:g}"
-        count = int((truth.band_distance <= band).sum())
+        count = int((truth.band_distance <= reach).sum())
         definitions[name] = f"{DEFINITIONS['trimap_iou']} ({band:g}); {count:,} points of {grid}.{reason}"
         values[name] = None
         if predicted is not None:
             pick = truth.band_index
-            values[name] = trimap_iou(predicted[pick], truth.inside.reshape(-1)[pick], truth.band_distance, band)
+            values[name] = trimap_iou(predicted[pick], truth.inside.reshape(-1)[pick], truth.band_distance, reach)
     near = inside(truth.near_points) if inside is not None else None
     weights = truth.near_weights()
-    for band in BANDS:
+    for band, reach in zip(BANDS, truth.ruler.bands, strict=True):
         name = f"trimap_iou_sampled_{band:g}"
-        within = truth.near_distance <= band
+        within = truth.near_distance <= reach
         values[name] = values[f"{name}_standard_error"] = None
         definitions[name] = (
             f"{DEFINITIONS['trimap_iou_sampled']} ({band:g}); {int(within.sum()):,} points along normals, "
@@ -113,19 +112,19 @@ def _solid_scores(
             values[name], values[f"{name}_standard_error"] = estimate.iou, estimate.standard_error
 
 
-def _between(mesh: Mesh, shape: Shape, rng: np.random.Generator) -> dict[str, float]:
-    """Scores of two surfaces by exact distances from points of one to the other."""
+def _between(mesh: Mesh, shape: Shape, rng: np.random.Generator, scale: float) -> dict[str, float]:
+    """Scores of two surfaces by exact distances from points of one to the other, told in lengths / scale."""
     found = Shape("prediction", "prediction", mesh=mesh)
     pred = Sampled(*found.surface(SURFACE_SAMPLES, rng))
     true = Sampled(*shape.surface(SURFACE_SAMPLES, rng))
     to_pred = MeshDistance(mesh)
-    pred_to_true = shape.unsigned_distance(pred.points)
-    true_to_pred = to_pred.unsigned(true.points)
+    pred_to_true = shape.unsigned_distance(pred.points) / scale
+    true_to_pred = to_pred.unsigned(true.points) / scale
     scores = surface_scores(pred, true, pred_to_true, true_to_pred)
     corners = shape.mesh.vertices if shape.mesh is not None else np.zeros((0, 3))
     scores["hausdorff"] = hausdorff(
-        np.concatenate([pred_to_true, shape.unsigned_distance(mesh.vertices)]),
-        np.concatenate([true_to_pred, to_pred.unsigned(corners)]),
+        np.concatenate([pred_to_true, shape.unsigned_distance(mesh.vertices) / scale]),
+        np.concatenate([true_to_pred, to_pred.unsigned(corners) / scale]),
     )
     return scores
 

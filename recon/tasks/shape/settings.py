@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import dataclasses
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from recon.fields import FIELDS
@@ -47,8 +48,8 @@ class ShapeSettings:
 
     field: FieldConfig
     train: TrainConfig
-    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+    sampler: SamplerConfig = dataclasses.field(default_factory=SamplerConfig)
     pool: int = 1_000_000
     """Points with exact distances that batches are drawn from."""
     cells: bool = False
@@ -57,6 +58,8 @@ class ShapeSettings:
     """What becomes the origin: the middle of the bounding box, or the mean vertex."""
     resolution: int = 256
     """Grid points per axis from which the mesh is extracted."""
+    experts_last: float = 0.0
+    """Share of the steps, at the end, in which only the experts train (Neural Experts, section 3)."""
     full_precision_from: float = 0.6
     """Share of training from which products run in full float32, where they run in bf16 before."""
 
@@ -65,8 +68,19 @@ class ShapeSettings:
             raise ValueError(f"pool must hold at least 1000 points, got {self.pool}")
         if not 8 <= self.resolution <= 2048:
             raise ValueError(f"resolution must lie in 8 .. 2048, got {self.resolution}")
+        if not 0 <= self.experts_last < 1:
+            raise ValueError(f"experts_last must lie in [0, 1), got {self.experts_last}")
+        if self.experts_last and not isinstance(self.field, NeuralExpertsConfig):
+            raise ValueError("experts_last is for neural-experts: other fields have no experts")
         if not 0 <= self.full_precision_from <= 1:
             raise ValueError(f"full_precision_from must lie in [0, 1], got {self.full_precision_from}")
+
+    def staged(self) -> TrainConfig:
+        """The training with its stages: everything, then the experts alone with Adam's state cleared."""
+        if not self.experts_last:
+            return self.train
+        last = Stage("experts", self.experts_last, trains=("experts",), reset_optimizer=True)
+        return replace(self.train, stages=(Stage("all", 1 - self.experts_last), last))
 
     def with_steps(self, steps: int) -> ShapeSettings:
         """The same plan in another number of steps; pretraining shrinks or grows with it."""
@@ -180,7 +194,3 @@ def _quick(task: Task, field_name: str) -> ShapeSettings:
             steps = 300
     train = TrainConfig(steps=steps, optim=optim, batch=batch, checkpoint_every=max(500, steps), log_every=20)
     return ShapeSettings(config, train, sampler=SAMPLERS["recon"])
-
-
-EXPERTS_LAST = (Stage("all", 0.8), Stage("experts", 0.2, trains=("experts",), reset_optimizer=True))
-"""Stages that end with the experts alone (Neural Experts, section 3; the paper's surfaces use one stage)."""

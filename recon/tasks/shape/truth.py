@@ -32,11 +32,28 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Ruler:
+    """Where the grid lies, and what a unit of length is, for scores taken in another frame than the normalised one."""
+
+    half: float = DOMAIN
+    """The grid is linspace(-half, half, 128)^3 in the frame of the shape."""
+    scale: float = 1.0
+    """Lengths in the frame of the shape are this many times those that scores are told in."""
+    units: str = "normalised units (the shape fits [-1, 1]^3)"
+    grid: str = f"linspace(-{DOMAIN}, {DOMAIN}, {GRID})^3"
+
+    @property
+    def bands(self) -> tuple[float, ...]:
+        """BANDS in the frame of the shape."""
+        return tuple(band * self.scale for band in BANDS)
+
+
+@dataclass(frozen=True)
 class Truth:
-    """Facts about a shape in the normalised frame; all arrays can be stored."""
+    """Facts about a shape in its frame."""
 
     inside: Bool[np.ndarray, "r r r"]
-    """Of the grid linspace(-1.2, 1.2, 128)^3."""
+    """Of the ruler's grid."""
     band_index: Int[np.ndarray, " b"]
     """Flat indices of the grid points within 0.1 of the surface."""
     band_distance: Float32[np.ndarray, " b"]
@@ -46,31 +63,36 @@ class Truth:
     near_distance: Float32[np.ndarray, " m"]
     """Their distances, unsigned."""
     near_inside: Bool[np.ndarray, " m"]
+    ruler: Ruler
 
     def near_weights(self) -> Float[np.ndarray, " m"]:
         """One over the density from which each near point was drawn, up to a constant."""
-        return 1 / _density(self.near_distance.astype(np.float64))
+        return 1 / _density(self.near_distance.astype(np.float64), self.ruler.bands)
 
     @cached_property
     def grid_points(self) -> Float32[np.ndarray, "n 3"]:
         """Points of the grid in the order of the flat indices."""
-        axis = np.linspace(-DOMAIN, DOMAIN, len(self.inside), dtype=np.float32)
+        axis = np.linspace(-self.ruler.half, self.ruler.half, len(self.inside), dtype=np.float32)
         return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def truth_of(shape: Shape, seed: int = 0, protocol: str = "default", cache: Path | None = None) -> Truth:
+def truth_of(
+    shape: Shape, seed: int = 0, protocol: str = "default", cache: Path | None = None, ruler: Ruler | None = None
+) -> Truth:
     """The truth about a shape, from the cache folder where it is there.
 
     protocol "paper": distances to the nearest input vertex, signs from its normal, as Neural Experts measured them."""
-    key = hashlib.sha256(f"truth {FORMAT} {shape.content_hash()} {seed} {protocol} {GRID} {NEAR_SAMPLES}".encode())
-    path = cache / f"truth-{key.hexdigest()[:32]}.safetensors" if cache else None
-    if path and (found := _read(path)):
+    ruler = ruler or Ruler()
+    facts = f"truth {FORMAT} {shape.content_hash()} {seed} {protocol} {GRID} {NEAR_SAMPLES} {ruler.half} {ruler.scale}"
+    key = hashlib.sha256(facts.encode()).hexdigest()[:32]
+    path = cache / f"truth-{key}.safetensors" if cache else None
+    if path and (found := _read(path, ruler)):
         return found
     distance = shape.distance
     if protocol == "paper" and shape.mesh is not None:
         distance = CloudDistance(shape.mesh.vertices, mesh_normals(shape.mesh))
-    grid = grid_signs_and_band(distance, GRID, DOMAIN, max(BANDS))
-    points, away = _near_points(shape, np.random.default_rng(seed))
+    grid = grid_signs_and_band(distance, GRID, ruler.half, max(ruler.bands))
+    points, away = _near_points(shape, np.random.default_rng(seed), ruler.bands)
     unsigned = np.concatenate([distance.unsigned(part) for part in _parts(points)])
     if protocol != "paper":
         # A point belongs to the surface point below it only where that is its nearest: else it would count twice.
@@ -84,24 +106,28 @@ def truth_of(shape: Shape, seed: int = 0, protocol: str = "default", cache: Path
         points.astype(np.float32),
         unsigned.astype(np.float32),
         inside,
+        ruler,
     )
     if path:
-        atomic_write_bytes(path, save({f.name: np.ascontiguousarray(getattr(truth, f.name)) for f in fields(Truth)}))
+        arrays = {f.name: np.ascontiguousarray(getattr(truth, f.name)) for f in fields(Truth) if f.name != "ruler"}
+        atomic_write_bytes(path, save(arrays))
     return truth
 
 
-def _near_points(shape: Shape, rng: np.random.Generator) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, " m"]]:
+def _near_points(
+    shape: Shape, rng: np.random.Generator, bands: tuple[float, ...]
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, " m"]]:
     """Surface points moved along their normals by random offsets, and the offsets."""
     base, normal = shape.surface(NEAR_SAMPLES, rng)
-    reach = rng.choice(np.asarray(BANDS), size=NEAR_SAMPLES, p=_NEAR_SHARES)
+    reach = rng.choice(np.asarray(bands), size=NEAR_SAMPLES, p=_NEAR_SHARES)
     away = rng.uniform(-1, 1, NEAR_SAMPLES) * reach
     return base + away[:, None] * normal, away
 
 
-def _density(distance: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+def _density(distance: Float[np.ndarray, " m"], bands: tuple[float, ...]) -> Float[np.ndarray, " m"]:
     """Density of the offsets: a mixture of uniform ones, one for each band."""
-    parts = [share / (2 * band) * (distance <= band) for share, band in zip(_NEAR_SHARES, BANDS, strict=True)]
-    return np.maximum(np.sum(parts, axis=0), _NEAR_SHARES[0] / (2 * BANDS[0]))
+    parts = [share / (2 * band) * (distance <= band) for share, band in zip(_NEAR_SHARES, bands, strict=True)]
+    return np.maximum(np.sum(parts, axis=0), _NEAR_SHARES[0] / (2 * bands[0]))
 
 
 def _parts(points: Float[np.ndarray, "m 3"], size: int = 200_000) -> Iterator[Float[np.ndarray, "p 3"]]:
@@ -109,9 +135,9 @@ def _parts(points: Float[np.ndarray, "m 3"], size: int = 200_000) -> Iterator[Fl
         yield points[start : start + size]
 
 
-def _read(path: Path) -> Truth | None:
+def _read(path: Path, ruler: Ruler) -> Truth | None:
     """A cache file's truth; none where it is missing or not whole, in which case it is made again."""
     try:
-        return Truth(**parse(path.read_bytes()))
+        return Truth(**parse(path.read_bytes()), ruler=ruler)
     except (OSError, SafetensorError, TypeError, ValueError):
         return None

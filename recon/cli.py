@@ -1,0 +1,104 @@
+"""The `recon` command: finds the command that was typed, prints errors for people, sets exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from recon import __version__
+from recon.commands import COMMANDS
+
+DONE, WRONG_INPUT, MISSING_DEPENDENCY, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. RECON_DEBUG=1 lets errors through with their traceback."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_help())
+    elif args[0] in ("-V", "--version"):
+        print(f"recon {__version__}")
+    elif args[0] not in COMMANDS:
+        return _fail(f"there is no command '{args[0]}'; {_nearest(args[0])}")
+    else:
+        warnings.showwarning = _show_warning
+        return _run(*args)
+    return DONE
+
+
+def _run(name: str, *args: str) -> int:
+    """A known command, its errors turned into one line and an exit code."""
+    message, code = "interrupted", INTERRUPTED
+    try:
+        code = importlib.import_module(f"recon.commands.{COMMANDS[name].module}").main(name, args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:  # the reader of our output has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except ImportError as error:
+        _reraise_for_debugging(error)
+        message = f"{error.name or 'a package'} is missing or does not load ({error}); try: pip install -e . here"
+        code = MISSING_DEPENDENCY
+    except (ValueError, OSError, MemoryError) as error:
+        _reraise_for_debugging(error)
+        message, code = _message(error), WRONG_INPUT
+    return _fail(message, code)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    examples = [f"  {command.example}" for command in COMMANDS.values()]
+    return "\n".join(
+        [
+            "recon: 3D reconstruction with coordinate networks",
+            "",
+            "usage: recon COMMAND ... (recon COMMAND --help for its flags)",
+            "",
+            *lines,
+            "",
+            "examples:",
+            *examples,
+        ]
+    )
+
+
+def _nearest(typed: str) -> str:
+    near = difflib.get_close_matches(typed, COMMANDS, n=1)
+    return f"perhaps you meant: recon {near[0]}" if near else f"commands: {', '.join(COMMANDS)}"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}); lower --resolution, --pool or --train.batch"
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename and str(error.filename) not in error.strerror else ""
+        return f"{error.strerror}{where}"
+    return str(error) or type(error).__name__
+
+
+def _reraise_for_debugging(error: BaseException) -> None:
+    if os.environ.get("RECON_DEBUG"):
+        raise error
+
+
+def _fail(message: str, code: int = WRONG_INPUT) -> int:
+    print(f"recon: {message}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:  # noqa: PLR0917
+    """Our own warnings as one line; those of libraries, which say nothing to a person, only when debugging."""
+    if category is UserWarning and "recon" in str(filename) or os.environ.get("RECON_DEBUG"):
+        print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""What a person types. Each command's module has `main(name, argv) -> exit code`; nothing here loads torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command lives and what it is for."""
+
+    module: str
+    summary: str
+    example: str
+
+
+COMMANDS: dict[str, Command] = {
+    "sdf": Command("shape", "learn a signed distance field from a mesh or point cloud", "recon sdf --shape idol"),
+    "occ": Command("shape", "learn an occupancy field from a mesh", "recon occ --shape path/to/mesh.ply --field asmr"),
+    "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
+    "export": Command("export", "the mesh of a run, in any format", "recon export latest --format glb --colour error"),
+}

@@ -1,0 +1,77 @@
+"""What several commands share: names picked before flags are parsed, and how results are printed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+KEY_SCORES = (
+    "iou",
+    "iou_grid",
+    "trimap_iou_0.01",
+    "trimap_iou_0.001",
+    "chamfer_l1",
+    "f_score_0.005",
+    "normal_consistency",
+)
+
+
+def take_name(argv: Sequence[str], flag: str, known: Iterable[str]) -> tuple[str | None, list[str]]:
+    """The value of `flag` (which picks a set of further flags) and the other arguments.
+
+    Raises ValueError with the nearest known names where the value is none of them."""
+    rest, value, taken = [], None, False
+    for position, word in enumerate(argv):
+        if taken:
+            taken = False
+        elif word == flag:
+            if position + 1 >= len(argv):
+                raise ValueError(f"{flag} wants a name: {', '.join(known)}")
+            value, taken = argv[position + 1], True
+        elif word.startswith(f"{flag}="):
+            value = word.split("=", 1)[1]
+        else:
+            rest.append(word)
+    names = list(known)
+    if value is not None and value not in names:
+        near = difflib.get_close_matches(value, names, n=1)
+        hint = f"perhaps you meant {near[0]}" if near else f"known: {', '.join(names)}"
+        raise ValueError(f"{flag} {value} is unknown; {hint}")
+    return value, rest
+
+
+def say(line: str) -> None:
+    """A line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def be_quiet(line: str) -> None:
+    """No voice, but for warnings."""
+    if line.startswith("warning"):
+        say(line)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """The one object that --json puts on standard output."""
+    print(json.dumps(result, indent=2, allow_nan=False))
+
+
+def print_scores(scores: dict[str, float | None], names: Sequence[str] = KEY_SCORES) -> None:
+    """The main scores as a person reads them."""
+    for name in names:
+        if name in scores:
+            value = scores[name]
+            print(f"  {name:<20} {'-' if value is None else f'{value:.4g}'}")
+
+
+def print_files(folder: Path, files: dict[str, Any]) -> None:
+    """Where to find what was made."""
+    for name, where in files.items():
+        if isinstance(where, dict):
+            print(f"  {name:<20} {folder / name}/ ({', '.join(where)})")
+        elif where:
+            print(f"  {name:<20} {folder / where}")

@@ -1,0 +1,1 @@
+"""Where data lies: named shapes, caches, and later the catalogue."""

@@ -1,0 +1,113 @@
+"""Pictures of a run folder inside a page, as data URIs, made smaller where the page would grow too large."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from recon.report.html import NOTHING, Html, tag, text
+
+ORDER = ("views", "compare", "error", "experts", "slices", "traced")
+WIDE = ("views", "compare", "slices")
+"""Pictures that take the page's whole width."""
+CAPTIONS = {
+    "views": "The reconstructed surface from four sides, a quarter turn apart.",
+    "compare": "The input (left) and the reconstruction (right), seen from the same side.",
+    "error": "Signed error on the reconstruction: red where it lies outside the true shape, blue where it lies inside, "
+    "pale where it is right. The scale counts in units of the normalised shape, which spans [-1, 1].",
+    "experts": "The expert that serves each part of the surface, and every expert's share.",
+    "slices": "Cuts through the middle: above what the field has learned, below the truth. The bold line is the "
+    "surface, thin lines are level sets; inside is negative and blue.",
+    "traced": "The field itself without a mesh in between: each ray walks along the learned distance until it meets "
+    "the surface.",
+}
+MOST_PIXELS = 64_000_000
+"""Larger pictures are not opened: a few bytes can claim to be billions of pixels."""
+SMALLEST_SIDE = 160
+"""Pixels below which a picture shows nothing any more, and is left out."""
+KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as it goes into the page."""
+
+    name: str
+    uri: str
+    width: int
+    height: int
+    shrunk: bool
+
+
+def embed(folder: Path, files: Mapping[str, object], budget: int) -> tuple[list[Picture], list[str]]:
+    """The pictures at paths below `folder`, in the order to show them, in at most `budget` characters altogether; and
+    a note about each that can't be shown."""
+    names = [name for name in ORDER if name in files] + sorted(set(files) - set(ORDER))
+    pictures, notes = [], []
+    for position, name in enumerate(names):
+        # What the smaller ones leave is for those that follow.
+        share = budget // (len(names) - position)
+        try:
+            picture = _embed_one(name, _inside(folder, files[name]), share)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            notes.append(f"picture '{name}' is not shown: {error}")
+            continue
+        budget -= len(picture.uri)
+        pictures.append(picture)
+    return pictures, notes
+
+
+def gallery(pictures: list[Picture], captions: Mapping[str, str] = CAPTIONS) -> Html:
+    """Pictures with what one sees on them; wide ones on their own, others side by side where there is room."""
+    return tag("div", *(_figure(picture, captions) for picture in pictures), class_="gallery") if pictures else NOTHING
+
+
+def _figure(picture: Picture, captions: Mapping[str, str]) -> Html:
+    caption = captions.get(picture.name, picture.name)
+    smaller = " (Shown smaller than it is, to keep the page small.)" if picture.shrunk else ""
+    image = tag("img", src=picture.uri, alt=caption, width=picture.width, height=picture.height)
+    kinds = ["wide"] * (picture.name in WIDE) + ["panorama"] * (picture.width > 3 * picture.height)
+    return tag(
+        "figure",
+        tag("div", image, class_="paper"),
+        tag("figcaption", text(caption + smaller)),
+        class_=" ".join(kinds) or None,
+    )
+
+
+def _inside(folder: Path, file: object) -> Path:
+    """The path below the folder that a file of metrics names; a page must not carry files from elsewhere."""
+    path = (folder / str(file)).resolve()
+    if not isinstance(file, str) or not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"{file!r:.100} is no path inside the run folder")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {file} in the run folder")
+    return path
+
+
+def _embed_one(name: str, path: Path, limit: int) -> Picture:
+    """A picture as its file is, or smaller where that takes more than `limit` characters."""
+    with Image.open(path, formats=list(KINDS)) as image:
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            raise ValueError(f"{width} x {height} pixels are more than the {MOST_PIXELS:,} that are opened")
+        image.load()
+        if path.stat().st_size * 4 // 3 + 100 <= limit:
+            return Picture(name, _uri(path.read_bytes(), KINDS[str(image.format)]), width, height, False)
+        small = image.convert("RGB")
+    while max(small.size) >= SMALLEST_SIDE:
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=85)
+        if len(uri := _uri(buffer.getvalue(), KINDS["JPEG"])) <= limit:
+            return Picture(name, uri, *small.size, small.size != (width, height))
+        small = small.resize((max(1, small.width * 2 // 3), max(1, small.height * 2 // 3)), Image.Resampling.LANCZOS)
+    raise ValueError(f"it does not fit into the page ({limit:,} characters are left for it)")
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,167 @@
+"""A trained field as a solid and a surface in the normalised frame, and what it leaves in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from recon import runtime
+from recon.fields import Field
+from recon.fields.asmr import Asmr
+from recon.fields.neural_experts import NeuralExperts
+from recon.geometry import DOMAIN, Mesh
+from recon.rendering.camera import View
+from recon.rendering.picture import (
+    categorical_colors,
+    contact_sheet,
+    diverging_colors,
+    error_picture,
+    label_picture,
+    slice_points,
+    slices_picture,
+    write_png,
+)
+from recon.rendering.shading import shade_mesh, trace_field
+from recon.shapes.shape import Shape
+from recon.surfaces.export import write_mesh
+from recon.surfaces.extract import Extraction, extract_adaptive, extract_dense
+from recon.surfaces.grid import Progress
+from recon.surfaces.normals import field_normals
+from recon.surfaces.topology import clean, describe
+from recon.tasks.shape.settings import Task
+
+Colour = Literal["none", "error", "expert"]
+ERROR_LIMIT = 0.01
+"""Signed error at which the colours of error pictures end, in normalised units."""
+
+
+@dataclass
+class Fitted:
+    """A field that was trained on a shape."""
+
+    task: Task
+    field: Field
+    shape: Shape
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        self.field.eval()
+        runtime.set_products("float32")
+
+    @cached_property
+    def _evaluator(self) -> Callable[[Tensor], Tensor]:
+        return self.field.evaluator()
+
+    def values(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """The field at points of the normalised frame, negative inside; without gradients."""
+        return self._evaluator(points.to(self.device) / DOMAIN)[:, 0]
+
+    def smooth_values(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """The same with gradients."""
+        return self.field(points.to(self.device) / DOMAIN)[:, 0]
+
+    def inside(self, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+        """Whether points of the normalised frame are inside the learned solid."""
+        return (self.values(torch.from_numpy(points.astype(np.float32))) < 0).cpu().numpy()
+
+    def extract(
+        self,
+        resolution: int,
+        method: Literal["adaptive", "dense"] = "adaptive",
+        keep: Literal["all", "largest"] = "all",
+        progress: Progress | None = None,
+    ) -> Extraction:
+        """The zero level set in the normalised frame. No bound on a learned field's slope is proven."""
+        if method == "dense" or self.task == "occ":
+            # Logits grow without bound on either side: their size says nothing about how far the surface is.
+            found = extract_dense(self.values, resolution, progress=progress)
+        else:
+            found = extract_adaptive(self.values, resolution, None, progress=progress)
+        return Extraction(clean(found.mesh, keep), found.evaluations, found.complete, found.note)
+
+    def signed_error(self, mesh: Mesh) -> Float[np.ndarray, " v"]:
+        """How far each vertex lies outside (+) or inside (-) the true solid."""
+        return self.shape.signed_distance(mesh.vertices)
+
+    @property
+    def expert_count(self) -> int:
+        """Experts of a mixture; 0 for other fields."""
+        return self.field.config.experts if isinstance(self.field, NeuralExperts) else 0
+
+    def experts(self, mesh: Mesh) -> Int[np.ndarray, " v"] | None:
+        """The expert that serves each vertex; none where the field is no mixture."""
+        if not isinstance(self.field, NeuralExperts):
+            return None
+        x = torch.from_numpy(mesh.vertices.astype(np.float32)).to(self.device) / DOMAIN
+        with torch.no_grad():
+            return torch.cat([self.field.assign(part) for part in x.split(1 << 16)]).cpu().numpy()
+
+    def colours(self, mesh: Mesh, by: Colour) -> tuple[UInt8[np.ndarray, "v 3"] | None, str]:
+        """Vertex colours and what they mean, for an export."""
+        if by == "error":
+            unit = ERROR_LIMIT / self.shape.transform.scale
+            legend = f"colour: signed error, blue -{unit:.6g} (inside) over white 0 to red +{unit:.6g} (outside)"
+            return diverging_colors(self.signed_error(mesh), ERROR_LIMIT), legend
+        if by == "expert":
+            labels = self.experts(mesh)
+            if labels is None:
+                raise ValueError("--colour expert needs a run of neural-experts; this run's field has no experts")
+            return categorical_colors(labels, self.expert_count), "colour: the expert that serves each vertex"
+        return None, ""
+
+    def export(self, path: Path, mesh: Mesh, by: Colour = "none", normals: bool = True) -> dict:
+        """Write a mesh (normalised frame) in the coordinates of the input; returns its description there."""
+        colours, legend = self.colours(mesh, by)
+        normal = field_normals(self.smooth_values, mesh) if normals and len(mesh.vertices) else None
+        transform = self.shape.transform
+        moved = Mesh(transform.invert(mesh.vertices), mesh.faces)
+        note = f"recon: normalised = (this - {list(transform.centre)}) * {transform.scale!r}"
+        write_mesh(path, moved, normal, colours, "\n".join(line for line in (note, legend) if line))
+        return describe(moved)
+
+    def pictures(self, folder: Path, mesh: Mesh, view: View | None = None, size: int = 480) -> dict[str, str]:
+        """PNG pictures of the result: shaded views, the field traced, error map, experts, slices; name to file name."""
+        written: dict[str, UInt8[np.ndarray, "_ _ 3"]] = {}
+        framed = (view or View()).framing(self._true_corners())
+        if len(mesh.faces):
+            written["views"] = contact_sheet(
+                [shade_mesh(mesh, v, size) for v in around(framed)], 4, [f"{v.yaw:.0f}°" for v in around(framed)]
+            )
+            written["error"] = error_picture(mesh, self.signed_error(mesh), ERROR_LIMIT, framed, size)
+            labels = self.experts(mesh)
+            if labels is not None:
+                written["experts"] = label_picture(mesh, labels, self.expert_count, framed, size)
+            if self.shape.mesh is not None:
+                pair = [shade_mesh(self.shape.mesh, framed, size), shade_mesh(mesh, framed, size)]
+                written["compare"] = contact_sheet(pair, 2, ["input", "reconstruction"])
+        if self.task == "sdf" and not isinstance(self.field, Asmr):
+            # a learned distance is steeper than 1 in places; twice the bound keeps rays from stepping through
+            written["traced"] = trace_field(self.values, framed, size // 2, lipschitz=2.0, supersample=1)
+        points = slice_points(160)
+        predicted = self.values(torch.from_numpy(points.reshape(-1, 3))).cpu().numpy().reshape(points.shape[:3])
+        true = self.shape.signed_distance(points.reshape(-1, 3).astype(np.float64)).reshape(points.shape[:3])
+        if self.task == "occ":  # logits against a distance would not compare: show both as solids
+            predicted, true = np.tanh(predicted), np.sign(true)
+        written["slices"] = slices_picture(predicted.astype(np.float64), true)
+        for name, picture in written.items():
+            write_png(folder / f"{name}.png", picture)
+        return {name: f"{folder.name}/{name}.png" for name in written}
+
+    def _true_corners(self) -> Float[np.ndarray, "n 3"]:
+        if self.shape.mesh is not None:
+            return self.shape.mesh.vertices
+        assert self.shape.cloud is not None
+        return self.shape.cloud.points
+
+
+def around(view: View) -> list[View]:
+    """The view and three more, each a quarter turn further."""
+    return [replace(view, yaw=view.yaw + turn) for turn in (0.0, 90.0, 180.0, 270.0)]

@@ -1,0 +1,59 @@
+"""The shape inside a run folder, so that a run stands alone: `reference.safetensors`, exact and without pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from recon.geometry import Mesh, Similarity
+from recon.shapes.inspect import MeshReport
+from recon.shapes.load import PointCloud
+from recon.shapes.shape import Shape
+from recon.training.files import atomic_write_bytes
+
+NAME = "reference.safetensors"
+
+
+def write_reference(folder: Path, shape: Shape) -> None:
+    """Store a shape: its normalised geometry, the way back to the input's frame, the doctor's report."""
+    if shape.mesh is not None:
+        arrays = {"vertices": shape.mesh.vertices.astype(np.float64), "faces": shape.mesh.faces.astype(np.int64)}
+    else:
+        assert shape.cloud is not None
+        arrays = {"points": shape.cloud.points.astype(np.float64), "normals": shape.cloud.normals.astype(np.float64)}
+    about: dict[str, Any] = {
+        "name": shape.name,
+        "source": shape.source,
+        "centre": list(shape.transform.centre),
+        "scale": shape.transform.scale,
+        "report": shape.report.as_dict() if shape.report else None,
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    atomic_write_bytes(folder / NAME, save(arrays, {"shape": json.dumps(about)}))
+
+
+def read_reference(folder: Path) -> Shape:
+    """The stored shape. FileNotFoundError where there is none, ValueError where it is damaged."""
+    path = folder / NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the run can't be evaluated or resumed without its shape")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["shape"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        transform = Similarity(tuple(about["centre"]), about["scale"])
+        known = {f.name for f in fields(MeshReport)}
+        report = about["report"] and MeshReport(**{k: v for k, v in about["report"].items() if k in known})
+        if "vertices" in arrays:
+            mesh, cloud = Mesh(arrays["vertices"], arrays["faces"]), None
+        else:
+            mesh, cloud = None, PointCloud(arrays["points"], arrays["normals"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); copy it from a backup or run again") from None
+    return Shape(about["name"], about["source"], mesh, cloud, transform, report)

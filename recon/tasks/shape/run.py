@@ -1,0 +1,288 @@
+"""From a shape and settings to a run folder with weights, mesh, pictures and scores; and back from the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from recon.fields import FIELDS, Field, Mixture
+from recon.fields.asmr import Asmr
+from recon.runtime import Precision, Runtime
+from recon.shapes.pool import build_pool
+from recon.shapes.shape import Shape
+from recon.tasks.shape.fitted import Fitted
+from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
+from recon.tasks.shape.reference import read_reference, write_reference
+from recon.tasks.shape.scores import Scores, score
+from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, preset
+from recon.tasks.shape.truth import GRID, truth_of
+from recon.training import checkpoint
+from recon.training.files import atomic_write_bytes
+from recon.training.loop import Outcome, train
+from recon.training.optim import OptimConfig
+from recon.training.plan import TrainConfig
+from recon.training.run import Run
+from recon.training.settings import from_plain, to_plain
+
+Say = Callable[[str], None]
+"""Told what happens, a line at a time."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A shape run before it starts."""
+
+    task: Task
+    field_name: str
+    preset: Preset
+    settings: ShapeSettings
+    protocol: Literal["default", "paper"] = "default"
+    precision: Precision = "float32"
+    """Of products, as the run began: resumed with another, it would not be the same run."""
+
+    def as_settings(self) -> dict[str, Any]:
+        """For `config.json`."""
+        return {
+            "preset": self.preset,
+            "protocol": self.protocol,
+            "precision": self.precision,
+            **to_plain(self.settings),
+        }
+
+
+@dataclass
+class Bench:
+    """Where a run works: machine, cache, voice, and what it has taken so far."""
+
+    run_on: Runtime
+    cache: Path
+    say: Say
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        self.timings: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Book the time since the last lap."""
+        now = time.perf_counter()
+        self.timings[name] = round(self.timings.get(name, 0.0) + now - self._last, 3)
+        self._last = now
+
+
+def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:
+    """Make the run folder with everything that it needs to stand alone."""
+    run = Run.create(plan.task, shape.name, plan.field_name, plan.as_settings(), out)
+    write_reference(run.folder, shape)
+    bench.lap("reading")
+    return run
+
+
+def fit(
+    plan: Plan, shape: Shape, run: Run, bench: Bench, *, resume: bool = False, stop_after: int | None = None
+) -> tuple[Fitted, Outcome]:
+    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
+    settings = plan.settings
+    torch.manual_seed(settings.train.seed)
+    field = settings.field.build(3, 1)
+    bench.lap("building")
+    source = _batches(plan, shape, field, bench)
+    bench.lap("samples")
+    if settings.pretrain.steps and isinstance(field, Mixture) and not checkpoint.exists(run.checkpoints):
+        stopped = _pretrain(field, plan, run, bench)
+        bench.lap("pretraining_now")
+        if stopped:
+            return Fitted(plan.task, field, shape, bench.run_on.device), stopped
+    if resume and not checkpoint.exists(run.checkpoints):
+        resume = False  # it was stopped before its first checkpoint
+    job = ShapeJob(plan.task, field, source, bench.run_on, settings)
+    outcome = train(job, settings.staged(), run, resume=resume, stop_after=stop_after, quiet=bench.quiet)
+    bench.lap("training")
+    return Fitted(plan.task, field, shape, bench.run_on.device), outcome
+
+
+def _batches(plan: Plan, shape: Shape, field: Field, bench: Bench) -> BatchSource:
+    settings = plan.settings
+    if settings.cells:
+        if not isinstance(field, Asmr):
+            raise ValueError(f"--cells trains on a field's own grid, which only asmr has; this is {plan.field_name}")
+        if plan.task != "occ":
+            raise ValueError("--cells is for recon occ: distances are learned at points")
+        return CellBatches(field, cell_truth(shape, field.cells), settings.train.seed)
+    bench.say(f"exact distances of {settings.pool:,} points (kept in {bench.cache})")
+    pool = build_pool(shape, settings.sampler, settings.pool, settings.train.seed, bench.cache)
+    return PointBatches(pool, settings.train.batch)
+
+
+# -- pretraining ------------------------------------------------------------------------------------------------------
+
+
+def _pretrain(field: Field, plan: Plan, run: Run, bench: Bench) -> Outcome | None:
+    """Bring the field to its pretrained state, from the cache where it is there; the outcome if that was stopped."""
+    settings, seed = plan.settings, plan.settings.train.seed
+    facts = {"field": to_plain(settings.field), "pretrain": to_plain(settings.pretrain), "seed": seed, "format": 1}
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    path = bench.cache / f"pretrained-{key}.safetensors"
+    if (seconds := _read_pretrained(field, path, bench)) is None:
+        config = settings.pretrain
+        optim = OptimConfig(rate=config.rate, schedule="exponential", gamma=config.gamma)
+        every = max(1, min(1000, config.steps // 4))
+        schedule = TrainConfig(config.steps, optim=optim, batch=config.batch, seed=seed, checkpoint_every=every)
+        inner = Run(run.folder / "pretraining")
+        inner.folder.mkdir(exist_ok=True)
+        bench.say(f"pretraining the manager, {config.steps:,} steps")
+        job = PretrainJob(field, bench.run_on, config, seed)
+        resume = checkpoint.exists(inner.checkpoints)
+        outcome = train(job, schedule, inner, resume=resume, quiet=bench.quiet)
+        if outcome.status != "done":
+            return replace(outcome, step=0, reason=outcome.reason or "stopped while pretraining")
+        seconds = outcome.seconds
+        state = {name: value.contiguous().cpu() for name, value in field.state_dict().items()}
+        atomic_write_bytes(path, save(state, {"seconds": repr(seconds)}))
+        shutil.rmtree(inner.folder, ignore_errors=True)
+    bench.timings["pretraining"] = round(seconds, 3)
+    return None
+
+
+def _read_pretrained(field: Field, path: Path, bench: Bench) -> float | None:
+    """Load a cached state; how long it once took, or None where there is none that is whole."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            seconds = float((file.metadata() or {})["seconds"])
+            field.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        bench.say(f"warning: the cached pretraining {path} is damaged ({error}); making it again")
+        return None
+    bench.say(f"pretrained manager from {path} (its {seconds:.1f} s are counted)")
+    return seconds
+
+
+# -- what a run leaves ------------------------------------------------------------------------------------------------
+
+
+def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench) -> dict[str, Any]:
+    """Extract, export, draw and score; writes and returns `metrics.json`."""
+    bench.say(f"extracting the surface at {plan.settings.resolution}^3")
+    found = fitted.extract(plan.settings.resolution)
+    bench.lap("extraction")
+    about = fitted.export(run.folder / "mesh.ply", found.mesh)
+    files: dict[str, Any] = {"mesh": "mesh.ply"}
+    bench.lap("export")
+    (run.folder / "images").mkdir(exist_ok=True)
+    files["images"] = fitted.pictures(run.folder / "images", found.mesh)
+    bench.lap("pictures")
+    bench.say("scoring against the truth")
+    metrics = evaluate(plan, fitted, run, bench, mesh=found.mesh)
+    metrics |= {
+        "steps": outcome.step,
+        "status": outcome.status,
+        "seconds": round(outcome.seconds + bench.timings.get("pretraining", 0.0), 3),
+        "surface": {**about, "evaluations": found.evaluations, "complete": found.complete, "note": found.note},
+        "files": files,
+        "timings": bench.timings,
+    }
+    warnings = [*outcome.warnings, *((outcome.reason,) if outcome.reason else ())]
+    metrics["warnings"] = [*(fitted.shape.report.warnings() if fitted.shape.report else []), *warnings]
+    run.write_metrics(metrics)
+    return metrics
+
+
+def evaluate(plan: Plan, fitted: Fitted, run: Run, bench: Bench, mesh: Any = None) -> dict[str, Any]:
+    """The scores of a run, with what they mean. Needs nothing but the run folder."""
+    paper = plan.protocol == "paper"
+    resolution = GRID if paper else plan.settings.resolution
+    if mesh is None or paper:
+        mesh = fitted.extract(resolution).mesh
+    truth = truth_of(fitted.shape, 0, plan.protocol, bench.cache)
+    bench.lap("truth")
+    solid = fitted.shape.mesh is not None
+    scores = score(fitted.inside if solid else None, mesh, fitted.shape, truth, protocol=plan.protocol)
+    if isinstance(fitted.field, Asmr) and solid:
+        scores = _with_grid_iou(scores, fitted)
+    bench.lap("scores")
+    config, field = plan.settings.field, fitted.field
+    return {
+        "task": plan.task,
+        "data": fitted.shape.name,
+        "field": plan.field_name,
+        "preset": plan.preset,
+        "protocol": plan.protocol,
+        "params": sum(p.numel() for p in field.parameters()),
+        "macs": field.macs(),
+        "steps": None,
+        "seconds": None,
+        "device": bench.run_on.line(),
+        "run": str(run.folder),
+        "files": {},
+        "scores": scores.values,
+        "definitions": scores.definitions,
+        "rows": [{"shape": fitted.shape.name, "source": fitted.shape.source, **scores.values}],
+        "resolution": resolution,
+        "settings": to_plain(config),
+    }
+
+
+def _with_grid_iou(scores: Scores, fitted: Fitted) -> Scores:
+    """IoU on the field's own grid, at its cell centres (ASMR, Table 6)."""
+    field = fitted.field
+    assert isinstance(field, Asmr)
+    cells = field.cells
+    if len(set(cells)) != 1 or cells[0] > 256:
+        return scores
+    predicted = (field.on_grid(cells)[..., 0] < 0).cpu().numpy()
+    true = cell_truth(fitted.shape, cells)
+    union = int(np.count_nonzero(predicted | true))
+    value = np.count_nonzero(predicted & true) / union if union else float("nan")
+    return scores.with_extra("iou_grid", value, f"iou at the centres of the field's own {cells[0]}^3 cells")
+
+
+def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoint, list[str]]:
+    """Everything about a finished or interrupted run, from its folder alone; warnings name what no longer fits."""
+    plan, warnings = read_plan(run)
+    saved = checkpoint.load(run.checkpoints)
+    shape = read_reference(run.folder)
+    field = plan.settings.field.build(3, 1)
+    try:
+        field.load_state_dict(saved.model)
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint of {run.folder} does not fit its config.json: {error}") from None
+    fitted = Fitted(plan.task, field.to(run_on.device), shape, run_on.device)
+    return plan, fitted, saved, [*warnings, *saved.warnings]
+
+
+def read_plan(run: Run) -> tuple[Plan, list[str]]:
+    """The plan in a run's `config.json`, laid over today's defaults."""
+    config = run.read_config()
+    task, field_name = config["task"], config["field"]
+    if task not in ("sdf", "occ"):
+        raise ValueError(f"{run.folder} is a run of '{task}', not of a shape")
+    if field_name not in FIELDS:
+        raise ValueError(
+            f"{run.folder} used the field '{field_name}', which is unknown here; known: {', '.join(FIELDS)}"
+        )
+    saved = dict(config["settings"])
+    name, protocol, inside = (saved.pop(key, None) for key in ("preset", "protocol", "precision"))
+    try:
+        default = preset(task, name if name in PRESETS else "quick", field_name)
+        settings, misfits = from_plain(default, saved)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"{run.folder}/config.json holds settings that can't be used: {error}") from None
+    warnings = []
+    if misfits:
+        made = config.get("versions", {}).get("recon", "another version")
+        warnings.append(f"settings of recon {made} that no longer fit, and were left out: {', '.join(misfits)}")
+    precision: Precision = "bf16-inside" if inside == "bf16-inside" else "float32"
+    return Plan(task, field_name, name, settings, "paper" if protocol == "paper" else "default", precision), warnings
