@@ -1,7 +1,7 @@
 """ASMR: activation sharing over a grid whose cells are addressed digit by digit, coarse to fine.
 
-An axis of N = B_0 B_1 ... B_{L-1} cells gives digits x_i = floor(x / G_i) mod B_i with G_i = N / (B_0 ... B_i), scaled to
-[0, 1]. With z_0 = x_0:  z_i = sin(30 (W_i z_{i-1} + b_i + 30 M_i x_i)),  y = W_L z_{L-1} + b_L  (ASMR, section 3).
+An axis of N = B_0 B_1 ... B_{L-1} cells gives digits x_i = floor(x / G_i) mod B_i with G_i = N / (B_0 ... B_i), scaled
+to [0, 1]. With z_0 = x_0:  z_i = sin(30 (W_i z_{i-1} + b_i + 30 M_i x_i)),  y = W_L z_{L-1} + b_L  (ASMR, section 3).
 Cells that share their first digits share the activations that those digits decide. The last level needs no sine per
 cell: sin(q + m) = sin q cos m + cos q sin m, so for all children of all parents the last hidden level and the output
 layer together are one product, [sin q, cos q] (parents x 2h) times (2h x children c).
@@ -17,11 +17,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recon.fields.base import CHUNK, Field, FieldConfig, chunked
+from recon.fields.base import Field, FieldConfig, chunked
 from recon.fields.layers import sine_bound, uniform_
 
 TABLE_LIMIT = 1 << 25
 """Cells up to which `evaluator` writes the whole grid down once."""
+
+PIECE = 1 << 23
+"""Numbers in the largest activation or output that evaluation of a whole grid makes at once."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class AsmrConfig(FieldConfig):
             raise ValueError(f"asmr needs the same number of levels, at least 2, on each axis, got {self}")
         if self.width < 1 or any(b < 1 for axis in (self.bases, *self.axis_bases) for b in axis):
             raise ValueError(f"asmr needs a positive width and positive bases, got {self}")
+        if not 0 < self.omega < math.inf:
+            raise ValueError(f"omega must be positive and finite, got {self.omega}")
 
     def build(self, in_dim: int, out_dim: int) -> Asmr:
         return Asmr(self, in_dim, out_dim)
@@ -57,6 +62,8 @@ class AsmrConfig(FieldConfig):
 
 def choose_bases(cells: int, levels: int) -> tuple[int, ...]:
     """`levels` factors of `cells`, ascending and as even as its prime factors allow."""
+    if cells < 1 or levels < 1:
+        raise ValueError(f"a grid needs at least one cell and one level on each axis, got {cells} and {levels}")
     factors, rest, prime = [], cells, 2
     while rest > 1:
         while rest % prime == 0:
@@ -72,6 +79,9 @@ def choose_bases(cells: int, levels: int) -> tuple[int, ...]:
 class Asmr(Field):
     """d -> h, L - 2 times h -> h, h -> c, and L - 1 modulators d -> h without bias."""
 
+    linears: Sequence[nn.Linear]
+    modulators: Sequence[nn.Linear]
+
     def __init__(self, config: AsmrConfig, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
         axes = config.axis_bases or (config.bases,) * in_dim
@@ -82,16 +92,16 @@ class Asmr(Field):
         self.cells = tuple(math.prod(axis) for axis in axes)
         h, omega = config.width, config.omega
         widths = [in_dim, *[h] * (self.levels - 1), out_dim]
-        self.linears = nn.ModuleList()
-        for level, (i, o) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            linear = nn.Linear(i, o)
-            bound = sine_bound(i, omega, fed_by_coordinates=level == 0)
+        linears = [nn.Linear(i, o) for i, o in zip(widths[:-1], widths[1:], strict=True)]
+        for level, linear in enumerate(linears):
+            bound = sine_bound(linear.in_features, omega, fed_by_coordinates=level == 0)
             uniform_(linear.weight, bound)
             uniform_(linear.bias, bound)  # each bias has its weight's bound, as in the authors' code
-            self.linears.append(linear)
-        self.modulators = nn.ModuleList(nn.Linear(in_dim, h, bias=False) for _ in range(self.levels - 1))
-        for modulator in self.modulators:
+        modulators = [nn.Linear(in_dim, h, bias=False) for _ in range(self.levels - 1)]
+        for modulator in modulators:
             uniform_(modulator.weight, math.sqrt(1 / in_dim))
+        self.linears = nn.ModuleList(linears)  # pyright: ignore[reportAttributeAccessIssue]
+        self.modulators = nn.ModuleList(modulators)  # pyright: ignore[reportAttributeAccessIssue]
 
     # -- points -------------------------------------------------------------------------------------------------
 
@@ -124,7 +134,7 @@ class Asmr(Field):
             [math.prod(b[a] for b in self.bases[level + 1 :]) for a in range(self.in_dim)]
             for level in range(self.levels)
         ]
-        z, rows = None, None
+        z, rows, dtype = None, None, self.linears[0].weight.dtype
         for level in range(self.levels):
             prefix = torch.div(cell, cell.new_tensor(strides[level]), rounding_mode="floor")
             sizes = [math.prod(b[a] for b in self.bases[: level + 1]) for a in range(self.in_dim)]
@@ -133,9 +143,9 @@ class Asmr(Field):
                 key = key * sizes[axis] + prefix[:, axis]
             _, inverse, first = _unique_rows(key)
             digits = prefix[first] % cell.new_tensor(self.bases[level])
-            scaled = digits / (cell.new_tensor(self.bases[level]) - 1).clamp(min=1)
+            scaled = digits.to(dtype) / (cell.new_tensor(self.bases[level]) - 1).clamp(min=1)
             if z is None or rows is None:
-                z = scaled.to(self.linears[0].weight.dtype)
+                z = scaled
             else:
                 q = self._pre(level, z)[rows[first]]
                 z = torch.sin(q + self._modulation(level, scaled))
@@ -176,13 +186,27 @@ class Asmr(Field):
             z = self._expand(level, z)
         if rows is not None:
             z = z[rows]
+        return self._below(depth, z)
+
+    def _below(self, depth: int, z: Float[Tensor, "m h"]) -> Float[Tensor, "m k c"]:
+        """Values of all cells below prefixes of `depth` levels, from the prefixes' activations."""
         count = len(z)
         for level in range(depth, self.levels - 1):
             z = self._expand(level, z)
-        q = self._pre(self.levels - 1, z)
-        return self._last_level(q).reshape(count, -1, self.out_dim)
+        return self._last_level(self._pre(self.levels - 1, z)).reshape(count, -1, self.out_dim)
 
-    def _expand(self, level: int, z: Float[Tensor, "p h"]) -> Float[Tensor, "p_children h"]:
+    def _pieces(self, depth: int, z: Float[Tensor, "m h"]) -> Iterator[Float[Tensor, "n c"]]:
+        """The same in order, piece by piece: subtrees too large for memory are opened a level further."""
+        below = math.prod(self.cells) // self.prefixes(depth)
+        parents = below // math.prod(self.bases[-1])
+        size = PIECE // max(2 * self.config.width * parents, self.out_dim * below)
+        if size or depth == self.levels - 1:
+            yield from (self._below(depth, part).flatten(0, 1) for part in z.split(max(1, size)))
+        else:
+            for row in z.split(1):
+                yield from self._pieces(depth + 1, self._expand(depth, row))
+
+    def _expand(self, level: int, z: Float[Tensor, "p i"]) -> Float[Tensor, "children h"]:
         q, m = self._pre(level, z), self._modulation(level, self._children(level))
         return torch.sin(q[:, None] + m).flatten(0, 1)
 
@@ -216,11 +240,12 @@ class Asmr(Field):
     def on_grid(self, shape: Sequence[int]) -> Float[Tensor, "*shape c"]:
         if tuple(shape) != self.cells:
             return super().on_grid(shape)
-        below = math.prod(self.cells) // self.prefixes(1)
-        hidden = max(1, below // math.prod(self.bases[-1]) * self.config.width // max(1, self.out_dim))
-        step = max(1, CHUNK * 64 // max(below, hidden))
-        parts = [self.nested(1, r) for r in torch.arange(self.prefixes(1)).split(step)]
-        return self.to_raster(torch.cat(parts))
+        roots, done = self._children(0), 0
+        values = roots.new_empty(math.prod(self.cells), self.out_dim)
+        for piece in self._pieces(1, roots):
+            values[done : done + len(piece)] = piece
+            done += len(piece)
+        return self.to_raster(values.reshape(len(roots), -1, self.out_dim))
 
     def evaluator(self) -> Callable[[Tensor], Tensor]:
         if math.prod(self.cells) * self.out_dim > TABLE_LIMIT:
@@ -237,14 +262,23 @@ class Asmr(Field):
         return lambda x: chunked(read, x)
 
     def macs(self) -> int:
-        """Products and modulators per cell of the full grid with activations shared, rounded."""
-        total, cells, everything = 0.0, 1, math.prod(self.cells)
-        for level, linear in enumerate(self.linears):
-            cells *= math.prod(self.bases[level])
-            total += linear.weight.numel() * cells / everything
-            if level > 0:
-                total += self.in_dim * self.config.width * math.prod(self.bases[level]) / everything
-        return round(total)
+        return round(self.shared_macs())
+
+    def shared_macs(self) -> float:
+        """Products and modulators per cell of the full grid with activations shared, as the paper counts them."""
+        layers = sum(linear.weight.numel() * self._share(level) for level, linear in enumerate(self.linears))
+        children = sum(math.prod(bases) for bases in self.bases[1:])
+        return layers + self.in_dim * self.config.width * children / math.prod(self.cells)
+
+    def profiler_macs(self) -> float:
+        """The count that the paper prints: its profiler adds biases and the adding of modulations."""
+        biases = sum(linear.bias.numel() * self._share(level) for level, linear in enumerate(self.linears))
+        adding = sum(self.config.width * self._share(level) for level in range(self.levels - 1))
+        return self.shared_macs() + biases + adding
+
+    def _share(self, level: int) -> float:
+        """Evaluations of a level's layer per cell of the full grid."""
+        return self.prefixes(level + 1) / math.prod(self.cells)
 
     def matrices(self) -> Iterator[nn.Parameter]:
         for linear in self.linears[1:-1]:

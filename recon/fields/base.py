@@ -56,9 +56,9 @@ class Field(nn.Module):
     @torch.no_grad()
     def on_grid(self, shape: Sequence[int]) -> Float[Tensor, "*shape c"]:
         """Values at the cell centres of a regular grid over the cube, axis 0 first."""
-        device = next(self.parameters()).device
-        centres = [(torch.arange(n, device=device) + 0.5) * (2 / n) - 1 for n in shape]
-        values = torch.empty(*shape, self.out_dim, device=device)
+        like = next(self.parameters())
+        centres = [(torch.arange(n, device=like.device, dtype=like.dtype) + 0.5) * (2 / n) - 1 for n in shape]
+        values = torch.empty(*shape, self.out_dim, device=like.device, dtype=like.dtype)
         rows = max(1, CHUNK // max(1, math.prod(shape[1:])))
         for start in range(0, shape[0], rows):
             axes = torch.meshgrid(centres[0][start : start + rows], *centres[1:], indexing="ij")

@@ -35,8 +35,8 @@ class FeatureGridConfig(FieldConfig):
     def __post_init__(self) -> None:
         if not self.resolutions or min(self.resolutions) < 2:
             raise ValueError(f"feature-grid needs resolutions of at least 2, got {self.resolutions}")
-        if self.channels < 1 or self.width < 1 or self.layers < 1:
-            raise ValueError(f"feature-grid needs positive channels, width and layers, got {self}")
+        if self.channels < 1 or self.width < 1 or self.layers < 1 or self.init < 0:
+            raise ValueError(f"feature-grid needs positive channels, width and layers, and init >= 0, got {self}")
 
     def build(self, in_dim: int, out_dim: int) -> FeatureGrid:
         return FeatureGrid(self, in_dim, out_dim)
@@ -57,7 +57,7 @@ class FeatureGrid(Field):
         return self.encoding.macs() + linear_macs(self.mlp)
 
     def matrices(self) -> Iterator[nn.Parameter]:
-        yield from hidden_matrices(self.mlp)
+        yield from hidden_matrices(self.mlp[:-1])
 
 
 class GridEncoding(nn.Module):
@@ -115,7 +115,7 @@ def _corner_bits(dims: int) -> Iterator[tuple[int, ...]]:
 
 
 class Lookup(torch.autograd.Function):
-    """Weighted sums of table rows. As `embedding_bag`, but its backward scatters numbers, not rows: 4x faster on a CPU."""
+    """Weighted sums of table rows. As `embedding_bag`, but backward scatters numbers, not rows: 4x faster on a CPU."""
 
     @staticmethod
     def forward(ctx, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

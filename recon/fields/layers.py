@@ -21,6 +21,15 @@ def sine_bound(fan_in: int, omega: float, fed_by_coordinates: bool) -> float:
     return 1 / fan_in if fed_by_coordinates else math.sqrt(6 / fan_in) / omega
 
 
+def check_sines(biases: str, **factors: float) -> None:
+    """Refuse what no sine network can be built or trained with."""
+    for name, value in factors.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value}")
+    if biases not in ("uniform", "zero"):
+        raise ValueError(f"biases must be uniform or zero, got '{biases}'")
+
+
 class Sine(nn.Module):
     """sin(omega (W x + b)) (SIREN, Eq. 1 and section 3.2)."""
 
@@ -63,5 +72,6 @@ def linear_macs(module: nn.Module) -> int:
 
 
 def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
-    """Weights of linear layers that are neither fed by coordinates nor the output: both sides wider than 8."""
-    return [m.weight for m in module.modules() if isinstance(m, nn.Linear) and min(m.weight.shape) > 8]
+    """Weights of linear layers that are not fed by bare coordinates: both sides wider than 8. Leave the output out."""
+    linears = (m for m in module.modules() if isinstance(m, nn.Linear))
+    return [m.weight for m in linears if min(m.weight.shape) > 8]  # pyright: ignore[reportReturnType]

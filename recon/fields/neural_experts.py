@@ -18,11 +18,17 @@ from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig, chunked
 from recon.fields.feature_grid import FeatureGridConfig, GridEncoding
-from recon.fields.layers import Sine, hidden_matrices, linear_macs, sine_bound, sine_output
+from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs, sine_bound, sine_output
 from recon.kernels.grouped import grouped_linear, sort_by_group
 
 LABEL_CELLS = 64
 """Cells per axis of the assignment that the manager is pretrained to (A.3)."""
+
+CHOICES = {
+    "encoder": ("sine", "feature-grid"),
+    "conditioning": ("concatenate", "max", "mean", "none"),
+    "pretraining": ("random", "grid", "none"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,10 @@ class NeuralExpertsConfig(FieldConfig):
         counts = (self.experts, self.expert_width, self.expert_layers, self.manager_width, self.manager_layers)
         if min(*counts, self.encoder_width, self.encoder_layers, self.manager_encoder_layers) < 1:
             raise ValueError(f"neural-experts needs at least one expert, layer and unit everywhere, got {self}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, got '{getattr(self, name)}'")
+        check_sines(self.biases, omega=self.omega, expert_omega=self.expert_omega, scale=self.scale)
 
     def build(self, in_dim: int, out_dim: int) -> NeuralExperts:
         return NeuralExperts(self, in_dim, out_dim)
@@ -79,6 +89,7 @@ class NeuralExperts(Field):
     def __init__(self, config: NeuralExpertsConfig, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
         self.config = config
+        self._labels: Tensor | None = None
         zero = config.biases == "zero"
         if config.encoder == "sine":
             widths = [in_dim, *[config.encoder_width] * config.encoder_layers]
@@ -107,7 +118,7 @@ class NeuralExperts(Field):
             return self.manager(own)
         if self.config.conditioning == "concatenate":
             return self.manager(torch.cat([own, encoded], dim=1))
-        # Pooling makes points of one batch talk to each other, so evaluation depends on the batch: the paper's ablation.
+        # Pooling lets the points of a batch talk to each other, so values depend on the batch: the paper's ablation.
         # The paper adds the pooled code, its code broadcasts and concatenates: as the code.
         if len(encoded) == 0:
             pooled = encoded.new_zeros(encoded.shape[1])
@@ -154,7 +165,7 @@ class NeuralExperts(Field):
         return grid + sum(linear_macs(m) for m in (self.encoder, self.manager_encoder, self.manager))
 
     def matrices(self) -> Iterator[nn.Parameter]:
-        for part in (self.encoder, self.manager_encoder, self.manager):
+        for part in (self.encoder, self.manager_encoder, self.manager[:-1]):
             yield from hidden_matrices(part)
         yield from self.expert_stack.weights[:-1]
 
@@ -167,7 +178,7 @@ class NeuralExperts(Field):
             for axis, side in enumerate(sides):
                 label = label * side + cell[:, axis] % side
             return label
-        if not hasattr(self, "_labels"):
+        if self._labels is None or self._labels.device != x.device:
             rng = torch.Generator().manual_seed(self.config.label_seed)
             table = torch.randint(self.config.experts, (LABEL_CELLS**self.in_dim,), generator=rng)
             self._labels = table.to(x.device)
@@ -200,20 +211,25 @@ class ExpertStack(nn.Module):
 
     def forward(self, encoded: Float[Tensor, "n e"]) -> Float[Tensor, "n k c"]:
         """All experts. They share their input, so the first layer is one product; the rest are batched products."""
-        first = self.weights[0]
+        (first, first_bias), *hidden, (last, last_bias) = self._layers()
         k, width = first.shape[:2]
-        h = nn.functional.linear(encoded, self.omega * first.flatten(0, 1), self.omega * self.biases[0].flatten())
+        h = nn.functional.linear(encoded, self.omega * first.flatten(0, 1), self.omega * first_bias.flatten())
         h = torch.sin(h).reshape(-1, k, width).transpose(0, 1)
-        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
+        for weight, bias in hidden:
             h = torch.sin(torch.baddbmm(self.omega * bias[:, None], h, self.omega * weight.transpose(1, 2)))
-        return torch.baddbmm(self.biases[-1][:, None], h, self.weights[-1].transpose(1, 2)).transpose(0, 1)
+        return torch.baddbmm(last_bias[:, None], h, last.transpose(1, 2)).transpose(0, 1)
 
     def grouped(self, encoded: Float[Tensor, "n e"], sizes: list[int]) -> Float[Tensor, "n c"]:
         """Rows sorted by expert, each through its own expert's layers."""
+        *hidden, (last, last_bias) = self._layers()
         h = encoded
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+        for weight, bias in hidden:
             h = torch.sin(grouped_linear(h, sizes, self.omega * weight, self.omega * bias))
-        return grouped_linear(h, sizes, self.weights[-1], self.biases[-1])
+        return grouped_linear(h, sizes, last, last_bias)
+
+    def _layers(self) -> list[tuple[Float[Tensor, "k o i"], Float[Tensor, "k o"]]]:
+        # A slice of a ParameterList would make new parameters of what functional_call puts in their place.
+        return list(zip(self.weights, self.biases, strict=True))
 
     def macs(self) -> int:
         """Of one expert."""
@@ -233,5 +249,4 @@ def _tile_sides(experts: int, dims: int) -> list[int]:
         side = min((s for s in range(1, rest + 1) if rest % s == 0), key=lambda s: abs(s - target))
         sides.append(side)
         rest //= side
-    sides[-1] *= rest
     return sides

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
-from recon.fields.layers import Sine, hidden_matrices, linear_macs, sine_output
+from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs, sine_output
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class SirenConfig(FieldConfig):
     def __post_init__(self) -> None:
         if self.width < 1 or self.layers < 2:
             raise ValueError(f"siren needs a positive width and at least 2 layers, got {self.width} and {self.layers}")
+        check_sines(self.biases, omega=self.omega, scale=self.scale)
 
     def build(self, in_dim: int, out_dim: int) -> Siren:
         return Siren(self, in_dim, out_dim)

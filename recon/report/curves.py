@@ -1,152 +1,78 @@
-"""Curves over the steps of a run as inline SVG, which needs no script and takes its colours from the page."""
+"""The curves of a run, from the rows of its log: loss, rate, speed, and whatever else was measured."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from recon.report.html import NOTHING, Html, tag, text
-from recon.report.numbers import readable
+from recon.report.chart import Curve, chart
+from recon.report.html import NOTHING, Html, note, section, tag
+from recon.report.numbers import number
+from recon.report.record import Record, mapping
 
-WIDTH, HEIGHT = 400, 230
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 28
-MOST_POINTS = 300
-"""Points of a drawn curve; more would not be seen."""
-EXTREME = 1e30
-"""Values beyond it, or closer to 0 than one over it, are not drawn: they would overflow a scale."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A named line of finite numbers."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
+MOST_CHARTS = 12
+MOST_CURVES = 4
+MOST_STEPS = 1e15
 
 
-@dataclass(frozen=True)
-class Axis:
-    """A range of values on a stretch of the drawing."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def place(self, value: float) -> float:
-        """Where a value lies."""
-        low, high, value = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
-        return self.start + (self.end - self.start) * (value - low) / (high - low)
-
-    def ticks(self) -> list[float]:
-        """Three to seven round values within the range."""
-        if self.log:
-            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            if len(powers) >= 3:
-                return [10.0**power for power in powers[:: math.ceil(len(powers) / 6)]]
-            first = math.floor(math.log10(self.low))
-            inner = [m * 10.0**p for p in range(first, first + 4) for m in (1, 2, 5)]
-            return [value for value in inner if self.low <= value <= self.high]
-        step = _round_step((self.high - self.low) / 4)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [index * step for index in range(first, last + 1)]
-
-
-def chart(title: str, curves: Sequence[Curve], *, log: bool = False, unit: str = "", marks: Sequence[float] = ()) -> Html:
-    """Curves in one frame with their last values beside their names; `marks` are steps where a vertical line goes.
-
-    On a logarithmic scale values that are not positive are left out; nothing is drawn where no two points are left."""
-    drawn = [found for curve in curves if len((found := _visible(curve, log)).x) > 1]
-    if not drawn:
-        return NOTHING
-    x = Axis(*_range([v for curve in drawn for v in curve.x]), LEFT, WIDTH - RIGHT)
-    y = Axis(*_range([v for curve in drawn for v in curve.y], log, not log), HEIGHT - BOTTOM, TOP, log)
-    lines = [_line(curve, x, y, colour) for colour, curve in enumerate(drawn)]
-    borders = [_rule(x.place(at), TOP, x.place(at), HEIGHT - BOTTOM, "mark") for at in marks if x.low < at < x.high]
-    about = ". ".join(f"{c.name or title}: {readable(c.y[0], 3)} at first, {readable(c.y[-1], 3)} at last" for c in drawn)
-    picture = tag(
-        "svg",
-        *_grid(x, y),
-        *borders,
-        *lines,
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        role="img",
-        aria_label=f"{title} by step. {about}",
-    )
-    scale = ", logarithmic" if log else ""
-    head = tag("h3", text(title), tag("small", text(f" {unit}{scale}" if unit else scale.lstrip(","))))
-    return tag("div", head, _legend(drawn), picture, class_="chart")
-
-
-def _legend(curves: Sequence[Curve]) -> Html:
-    """Names, colours and last values."""
-    entries = [
-        tag("span", tag("i", class_=f"c{colour % 4}"), text(f"{curve.name} "), tag("b", text(readable(curve.y[-1], 3))))
-        for colour, curve in enumerate(curves)
+def curves(record: Record) -> Html:
+    """Charts over the steps, side by side where there is room."""
+    rows = [row for row in record.log if "event" not in row and _is_step(row.get("step"))]
+    marks = stage_starts(rows)
+    charts = [
+        chart("Loss", _losses(rows), log=True, marks=marks),
+        chart("Learning rate", [_curve("", rows, "rate")], marks=marks),
+        chart("Speed", [_curve("", rows, "points_per_second")], unit="points per second", marks=marks),
+        *(_measure(stem, names, rows, marks) for stem, names in _grouped(_keys(rows, "measures")).items()),
     ]
-    return tag("p", *entries, class_="legend")
+    drawn = [found for found in charts[:MOST_CHARTS] if found]
+    about = note("By optimiser step." + (" Dashed: a new stage begins." if marks else ""))
+    return section("Training", tag("div", *drawn, class_="charts"), about) if drawn else NOTHING
 
 
-def _line(curve: Curve, x: Axis, y: Axis, colour: int) -> Html:
-    points = [f"{x.place(a):.1f},{y.place(b):.1f}" for a, b in zip(curve.x, curve.y, strict=True)]
-    return tag("path", d="M" + "L".join(points), class_=f"curve c{colour % 4}")
+def stage_starts(rows: Sequence[dict[str, Any]]) -> list[float]:
+    """Steps of the last rows before the stage changes."""
+    pairs = zip(rows[:-1], rows[1:], strict=True)
+    return [float(old["step"]) for old, new in pairs if old.get("stage") != new.get("stage")][:20]
 
 
-def _grid(x: Axis, y: Axis) -> list[Html]:
-    """Horizontal lines with their values, and steps below."""
-    parts = []
-    for value in y.ticks():
-        at = y.place(value)
-        parts += [_rule(LEFT, at, WIDTH - RIGHT, at, "grid"), _label(LEFT - 6, at + 3.5, _short(value), "end")]
-    for value in (steps := x.ticks()):
-        # A label in the last corner would be cut off.
-        anchor = "end" if value == steps[-1] and x.place(value) > WIDTH - RIGHT - 16 else "middle"
-        parts.append(_label(min(x.place(value), WIDTH - 2), HEIGHT - BOTTOM + 17, _short(value), anchor))
-    return parts
+def _is_step(value: object) -> bool:
+    found = number(value)
+    return found is not None and 0 <= found < MOST_STEPS
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float, class_: str) -> Html:
-    return tag("line", x1=f"{x1:.1f}", y1=f"{y1:.1f}", x2=f"{x2:.1f}", y2=f"{y2:.1f}", class_=class_)
+def _losses(rows: Sequence[dict[str, Any]]) -> list[Curve]:
+    """The loss; and its parts where there are several."""
+    names = _keys(rows, "losses")
+    parts = [_curve(name, rows, "losses", name) for name in names[: MOST_CURVES - 1]] if len(names) > 1 else []
+    return [_curve("all" if parts else "", rows, "loss"), *parts]
 
 
-def _label(x: float, y: float, words: str, anchor: str) -> Html:
-    return tag("text", text(words), x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
+def _measure(stem: str, names: list[str], rows: Sequence[dict[str, Any]], marks: Sequence[float]) -> Html:
+    """What a job measures about itself, in one chart for names that differ in their last word."""
+    lines = [_curve(name.removeprefix(stem).strip("_"), rows, "measures", name) for name in names[:MOST_CURVES]]
+    if stem == "expert_share":
+        return chart("Expert balance", lines, unit="share of the busiest and the idlest", marks=marks)
+    return chart(stem.replace("_", " ").capitalize(), lines, marks=marks)
 
 
-def _visible(curve: Curve, log: bool) -> Curve:
-    """Points that can be drawn, from left to right, thinned out evenly; the last one stays."""
-    kept: list[tuple[float, float]] = []
-    for a, b in zip(curve.x, curve.y, strict=True):
-        drawable = abs(a) < EXTREME and (1 / EXTREME < b < EXTREME if log else abs(b) < EXTREME)
-        if drawable and (not kept or a > kept[-1][0]):
-            kept.append((float(a), float(b) if abs(b) > 1 / EXTREME else 0.0))
-    stride = math.ceil(len(kept) / MOST_POINTS) or 1
-    kept = kept[:-1:stride] + kept[-1:]
-    return Curve(curve.name, [a for a, _ in kept], [b for _, b in kept])
+def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.rpartition("_")[0] or name, []).append(name)
+    return groups
 
 
-def _range(values: Sequence[float], log: bool = False, zero: bool = False) -> tuple[float, float]:
-    """Smallest and largest value, never the same; with 0 where that is asked for and all are positive."""
-    low, high = min(values), max(values)
-    if zero and low > 0:
-        low = 0.0
-    if log:
-        return (low / 2, high * 2) if high / low < 1.5 else (low / 1.1, high * 1.1)
-    return (low, high) if high > low else (low - 1, high + 1)
+def _keys(rows: Sequence[dict[str, Any]], group: str) -> list[str]:
+    """Names within a group, such as the losses, in the order of their appearance."""
+    return list(dict.fromkeys(name for row in rows for name in mapping(row.get(group))))
 
 
-def _round_step(size: float) -> float:
-    """The least of 1, 2, 5 times a power of ten that is not below `size`."""
-    power = 10.0 ** math.floor(math.log10(size))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= size * (1 - 1e-9))
-
-
-def _short(value: float) -> str:
-    """A label of a tick: 200k, 0.05, 1e-4."""
-    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor * 0.999 and abs(value) < 1e12:
-            return f"{value / factor:.4g}{letter}"
-    return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e")
+def _curve(name: str, rows: Sequence[dict[str, Any]], key: str, inner: str | None = None) -> Curve:
+    """The steps and values of the rows that have one."""
+    found = []
+    for row in rows:
+        value = number(row.get(key) if inner is None else mapping(row.get(key)).get(inner))
+        if value is not None:
+            found.append((row["step"], value))
+    return Curve(name, [step for step, _ in found], [value for _, value in found])

@@ -10,7 +10,8 @@ Html = NewType("Html", str)
 """Text that is safe to put into a page as it is."""
 
 NOTHING = Html("")
-VOID = ("img", "meta", "path", "line", "circle")
+VOID = ("img", "meta")
+"""Elements without an end tag; those of SVG are none, and would swallow what follows."""
 LONGEST = 2000
 """Characters of one text; a page must stay small whatever its files say."""
 MOST_ROWS = 500
@@ -25,7 +26,7 @@ def text(value: object, longest: int = LONGEST) -> Html:
     return Html(html.escape(_writable(words)))
 
 
-def tag(name: str, *children: Html, **attributes: object) -> Html:
+def tag(name: str, /, *children: Html, **attributes: object) -> Html:
     """An element. `class_` is written class, `stroke_width` stroke-width; attributes that are None are left out."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(_writable(str(value)))}"'
@@ -49,7 +50,9 @@ def table(rows: Sequence[Sequence[Html]], head: Sequence[str] = (), class_: str 
     """Rows of cells; the first cell of each names its row. Too many rows are cut, and the last one says so."""
     if not rows:
         return NOTHING
-    lines = [tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows[:MOST_ROWS]]
+    lines = [
+        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows[:MOST_ROWS]
+    ]
     if left := len(rows) - len(lines):
         lines.append(tag("tr", tag("td", text(f"and {left:,} more"), colspan=len(rows[0]))))
     top = tag("thead", tag("tr", *(tag("th", text(name), scope="col") for name in head))) if head else NOTHING

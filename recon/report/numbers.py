@@ -25,7 +25,7 @@ def readable(value: object, digits: int = 4) -> str:
         return "0"
     if isinstance(found, int) and abs(found) < 10**12:
         return f"{found:,}"
-    if not 1e-3 <= abs(found) < 1e7:
+    if not 1e-4 <= abs(found) < 1e7:
         return _scientific(found, digits)
     return f"{found:,.{max(0, digits - 1 - math.floor(math.log10(abs(found))))}f}"
 
@@ -41,8 +41,9 @@ def plain(value: object) -> str:
     if isinstance(value, int):
         return readable(value)
     if isinstance(value, list):
-        return ", ".join(map(plain, value[:32])) + (", …" if len(value) > 32 else "") or "none"
-    return str(value)
+        items = ["…" if isinstance(item, list | dict) else plain(item) for item in value[:32]]
+        return ", ".join([*items, *["…"] * (len(value) > 32)]) or "none"
+    return ("…" if value else "none") if isinstance(value, dict) else str(value)
 
 
 def duration(seconds: object) -> str:

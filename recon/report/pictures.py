@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +29,19 @@ CAPTIONS = {
     "traced": "The field itself without a mesh in between: each ray walks along the learned distance until it meets "
     "the surface.",
 }
+MOST = 40
+"""Pictures of one page."""
+FRAME = 2_000
+"""Characters set aside for what surrounds a picture, or for the note in its place."""
 MOST_PIXELS = 64_000_000
 """Larger pictures are not opened: a few bytes can claim to be billions of pixels."""
 SMALLEST_SIDE = 160
 """Pixels below which a picture shows nothing any more, and is left out."""
+UNREADABLE = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+"""What Pillow raises about damaged pictures."""
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
@@ -41,20 +53,23 @@ class Picture:
     uri: str
     width: int
     height: int
-    shrunk: bool
+    reduced: bool
+    """Smaller or rougher than the file."""
 
 
 def embed(folder: Path, files: Mapping[str, object], budget: int) -> tuple[list[Picture], list[str]]:
-    """The pictures at paths below `folder`, in the order to show them, in at most `budget` characters altogether; and
-    a note about each that can't be shown."""
+    """The pictures at paths below `folder`, in the order to show them, in at most `budget` characters with all that
+    surrounds them; and a note about each that can't be shown."""
     names = [name for name in ORDER if name in files] + sorted(set(files) - set(ORDER))
-    pictures, notes = [], []
+    pictures, notes = [], [f"{len(names) - MOST:,} more pictures than a page shows"] if len(names) > MOST else []
+    names = names[:MOST]
+    budget -= FRAME * (len(names) + len(notes))
     for position, name in enumerate(names):
         # What the smaller ones leave is for those that follow.
         share = budget // (len(names) - position)
         try:
             picture = _embed_one(name, _inside(folder, files[name]), share)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             notes.append(f"picture '{name}' is not shown: {error}")
             continue
         budget -= len(picture.uri)
@@ -68,14 +83,14 @@ def gallery(pictures: list[Picture], captions: Mapping[str, str] = CAPTIONS) -> 
 
 
 def _figure(picture: Picture, captions: Mapping[str, str]) -> Html:
-    caption = captions.get(picture.name, picture.name)
-    smaller = " (Shown smaller than it is, to keep the page small.)" if picture.shrunk else ""
+    caption = captions.get(picture.name, picture.name[:200])
+    reduced = " (Reduced, to keep the page small; the file in the run folder is finer.)" if picture.reduced else ""
     image = tag("img", src=picture.uri, alt=caption, width=picture.width, height=picture.height)
     kinds = ["wide"] * (picture.name in WIDE) + ["panorama"] * (picture.width > 3 * picture.height)
     return tag(
         "figure",
         tag("div", image, class_="paper"),
-        tag("figcaption", text(caption + smaller)),
+        tag("figcaption", text(caption + reduced)),
         class_=" ".join(kinds) or None,
     )
 
@@ -92,7 +107,10 @@ def _inside(folder: Path, file: object) -> Path:
 
 def _embed_one(name: str, path: Path, limit: int) -> Picture:
     """A picture as its file is, or smaller where that takes more than `limit` characters."""
-    with Image.open(path, formats=list(KINDS)) as image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # large ones are refused
+        image = Image.open(path, formats=list(KINDS))
+    with image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             raise ValueError(f"{width} x {height} pixels are more than the {MOST_PIXELS:,} that are opened")
@@ -104,7 +122,7 @@ def _embed_one(name: str, path: Path, limit: int) -> Picture:
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=85)
         if len(uri := _uri(buffer.getvalue(), KINDS["JPEG"])) <= limit:
-            return Picture(name, uri, *small.size, small.size != (width, height))
+            return Picture(name, uri, *small.size, True)
         small = small.resize((max(1, small.width * 2 // 3), max(1, small.height * 2 // 3)), Image.Resampling.LANCZOS)
     raise ValueError(f"it does not fit into the page ({limit:,} characters are left for it)")
 

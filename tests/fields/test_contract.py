@@ -1,0 +1,234 @@
+"""What every field owes its users, in 1, 2 and 3 dimensions, for 1 and 3 outputs (STYLE, 14)."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from recon.fields import FIELDS, Field, FieldConfig, Mixture
+from recon.fields.asmr import AsmrConfig
+from recon.fields.feature_grid import FeatureGridConfig
+from recon.fields.neural_experts import NeuralExpertsConfig
+from recon.fields.pe_mlp import PeMlpConfig
+from recon.fields.siren import SirenConfig
+
+TINY: dict[str, FieldConfig] = {
+    "siren": SirenConfig(width=12, layers=3, omega=5.0),
+    "pe-mlp": PeMlpConfig(width=12, layers=3, frequencies=2),
+    "asmr": AsmrConfig(width=12, bases=(2, 2, 3), omega=3.0),
+    "feature-grid": FeatureGridConfig(resolutions=(2, 5), channels=2, width=12, layers=3, init=0.5),
+    "neural-experts": NeuralExpertsConfig(
+        experts=3, expert_width=10, encoder_width=12, encoder_layers=2, manager_width=11, omega=3.0, expert_omega=3.0
+    ),
+}
+"""Each field's default made small enough for finite differences; a new field is tested with its default."""
+
+VARIANTS = TINY | {
+    "asmr, cells": dataclasses.replace(TINY["asmr"], blend=False),
+    "neural-experts, grids": dataclasses.replace(TINY["neural-experts"], encoder="feature-grid", grid=TINY["feature-grid"]),
+    "neural-experts, vanilla": dataclasses.replace(TINY["neural-experts"], conditioning="none"),
+}
+CONFIGS = VARIANTS | {name: config for name, config in FIELDS.items() if name not in TINY}
+
+SIZES = [(d, c) for d in (1, 2, 3) for c in (1, 3)]
+every_field = pytest.mark.parametrize("name", CONFIGS)
+every_size = pytest.mark.parametrize(("in_dim", "out_dim"), SIZES)
+
+
+def build(name: str, in_dim: int = 3, out_dim: int = 2, seed: int = 0) -> Field:
+    torch.manual_seed(seed)
+    return CONFIGS[name].build(in_dim, out_dim)
+
+
+def points(n: int, in_dim: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(n, in_dim, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_every_named_field_is_tested_here():
+    assert set(FIELDS) <= set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_default_settings_build_a_field(name):
+    field = FIELDS[name].build(3, 1)
+    assert isinstance(field, Field)
+    assert field(points(2, 3)).shape == (2, 1)
+
+
+@every_field
+@every_size
+def test_points_do_not_talk_to_each_other_and_an_empty_batch_is_a_batch(name, in_dim, out_dim):
+    field, x = build(name, in_dim, out_dim), points(17, in_dim)
+    y = field(x)
+    assert y.shape == (17, out_dim)
+    assert field(x[:0]).shape == (0, out_dim)
+    y.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in field.parameters())
+    field.eval()
+    torch.testing.assert_close(field(x[:4]), field(x)[:4])
+    assert field(x[:1]).shape == (1, out_dim)
+    assert field(x[:0]).shape == (0, out_dim)
+
+
+@every_field
+def test_an_unbalanced_sum_reaches_every_parameter(name):
+    """A constant sum would hide a gate, whose probabilities sum to 1 whatever it says."""
+    field = build(name)
+    x = points(200, 3)
+    (field(x) * torch.randn(200, 2, generator=torch.Generator().manual_seed(2))).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in field.parameters())
+
+
+@every_field
+@every_size
+def test_the_seed_decides_the_field(name, in_dim, out_dim):
+    first, again, other = (build(name, in_dim, out_dim, seed) for seed in (3, 3, 4))
+    for key, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+    x = points(9, in_dim)
+    assert torch.equal(first(x), again(x))
+    assert not torch.equal(first(x), other(x))
+
+
+@every_field
+@every_size
+def test_the_evaluator_gives_what_forward_gives(name, in_dim, out_dim):
+    field, x = build(name, in_dim, out_dim).eval(), points(300, in_dim)
+    with torch.no_grad():
+        expected = field(x)
+    values = field.evaluator()(x)
+    torch.testing.assert_close(values, expected, atol=1e-5, rtol=1e-5)
+    assert not values.requires_grad
+    assert field.evaluator()(x[:0]).shape == (0, out_dim)
+
+
+@every_field
+@every_size
+def test_a_grid_holds_the_values_at_its_cell_centres(name, in_dim, out_dim):
+    field, shape = build(name, in_dim, out_dim).eval(), (4, 6, 3)[:in_dim]
+    for f in (field, CONFIGS[name].for_grid(shape).build(in_dim, out_dim).eval()):
+        centres = torch.meshgrid(*[(torch.arange(n) + 0.5) * 2 / n - 1 for n in shape], indexing="ij")
+        expected = f(torch.stack(centres, dim=-1).reshape(-1, in_dim)).reshape(*shape, out_dim)
+        torch.testing.assert_close(f.on_grid(shape), expected.detach(), atol=1e-5, rtol=1e-5)
+        assert not f.on_grid(shape).requires_grad
+
+
+@every_field
+def test_a_grid_of_a_double_field_is_double(name):
+    assert build(name).double().eval().on_grid((2, 3, 2)).dtype == torch.float64
+
+
+@every_field
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("in_dim", [1, 3])
+def test_gradients_match_finite_differences(name, training, in_dim):
+    field = build(name, in_dim, 1).double().train(training)
+    x = points(3, in_dim).double().requires_grad_()
+    names, values = zip(*field.named_parameters(), strict=True)
+
+    def by_parameters(*given):
+        return torch.func.functional_call(field, dict(zip(names, given, strict=True)), (x.detach(),))
+
+    if name != "asmr, cells":  # constant in each cell: there is nothing to differentiate by x
+        assert torch.autograd.gradcheck(field, (x,))
+    assert torch.autograd.gradcheck(by_parameters, [v.detach().requires_grad_() for v in values], fast_mode=True)
+
+
+@every_field
+def test_a_state_dict_carries_everything(name):
+    first, other, x = build(name, seed=5).eval(), build(name, seed=6).eval(), points(20, 3)
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(first(x), other(x))
+
+
+@every_field
+@every_size
+def test_matrices_are_hidden_weights_of_the_field(name, in_dim, out_dim):
+    field = build(name, in_dim, out_dim)
+    own = {id(p) for p in field.parameters()}
+    matrices = [*field.matrices()]
+    assert matrices
+    assert len({id(m) for m in matrices}) == len(matrices)
+    assert all(id(m) in own and m.ndim in (2, 3) and m.shape[-1] > 3 for m in matrices)
+    assert all(id(t) in own for t in field.tables())
+
+
+@every_field
+def test_a_wide_output_is_no_hidden_matrix(name):
+    """Muon would orthogonalise it: the last layer is found by its place, not by its size."""
+    field = build(name, in_dim=2, out_dim=20)
+    assert all(m.shape[-2] != 20 for m in field.matrices())
+
+
+@every_field
+@every_size
+def test_macs_are_counted(name, in_dim, out_dim):
+    macs = build(name, in_dim, out_dim).macs()
+    assert isinstance(macs, int)
+    assert macs > 0
+
+
+@every_field
+def test_only_mixtures_have_experts(name):
+    assert isinstance(build(name), Mixture) == name.startswith("neural-experts")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize(("in_dim", "out_dim"), [(0, 1), (3, 0), (-1, 1)])
+def test_a_field_without_inputs_or_outputs_is_refused(name, in_dim, out_dim):
+    with pytest.raises(ValueError, match="at least one|axes"):
+        FIELDS[name].build(in_dim, out_dim)
+
+
+NONSENSE = [
+    (SirenConfig, {"width": 0}),
+    (SirenConfig, {"layers": 1}),
+    (SirenConfig, {"omega": 0.0}),
+    (SirenConfig, {"omega": float("nan")}),
+    (SirenConfig, {"scale": -1.0}),
+    (PeMlpConfig, {"width": 0}),
+    (PeMlpConfig, {"layers": 1}),
+    (PeMlpConfig, {"frequencies": -1}),
+    (AsmrConfig, {"width": 0}),
+    (AsmrConfig, {"bases": (8,)}),
+    (AsmrConfig, {"bases": ()}),
+    (AsmrConfig, {"bases": (4, 0)}),
+    (AsmrConfig, {"axis_bases": ((2, 2), (2, 2, 2))}),
+    (AsmrConfig, {"axis_bases": ((2, 2), (2, -2))}),
+    (AsmrConfig, {"omega": -30.0}),
+    (FeatureGridConfig, {"resolutions": ()}),
+    (FeatureGridConfig, {"resolutions": (16, 1)}),
+    (FeatureGridConfig, {"channels": 0}),
+    (FeatureGridConfig, {"width": 0}),
+    (FeatureGridConfig, {"layers": 0}),
+    (FeatureGridConfig, {"init": -0.1}),
+    (NeuralExpertsConfig, {"experts": 0}),
+    (NeuralExpertsConfig, {"expert_layers": 0}),
+    (NeuralExpertsConfig, {"encoder_layers": 0}),
+    (NeuralExpertsConfig, {"manager_width": -4}),
+    (NeuralExpertsConfig, {"expert_omega": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("config", "settings"), NONSENSE, ids=[f"{c.__name__}-{s}" for c, s in NONSENSE])
+def test_settings_that_make_no_sense_are_refused(config, settings):
+    with pytest.raises(ValueError, match=r"need|must be"):
+        config(**settings)
+
+
+WRONG_WORDS = [
+    (SirenConfig, "biases"),
+    (NeuralExpertsConfig, "biases"),
+    (NeuralExpertsConfig, "encoder"),
+    (NeuralExpertsConfig, "conditioning"),
+    (NeuralExpertsConfig, "pretraining"),
+]
+
+
+@pytest.mark.parametrize(("config", "name"), WRONG_WORDS)
+def test_an_unknown_word_is_refused(config, name):
+    """A hand-edited config.json may hold one. Types are checked in tests only, so the word is put in behind them."""
+    settings = config()
+    object.__setattr__(settings, name, "other")
+    with pytest.raises(ValueError, match=f"{name} must be .*'other'"):
+        settings.__post_init__()
