@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import platform
 import random
-import resource
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,9 +104,3 @@ def cpu_flags() -> frozenset[str]:
     except OSError:
         pass
     return frozenset()
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -190,10 +190,10 @@ class Asmr(Field):
 
     def _below(self, depth: int, z: Float[Tensor, "m h"]) -> Float[Tensor, "m k c"]:
         """Values of all cells below prefixes of `depth` levels, from the prefixes' activations."""
-        count = len(z)
+        shape = len(z), math.prod(self.cells) // self.prefixes(depth), self.out_dim
         for level in range(depth, self.levels - 1):
             z = self._expand(level, z)
-        return self._last_level(self._pre(self.levels - 1, z)).reshape(count, -1, self.out_dim)
+        return self._last_level(self._pre(self.levels - 1, z)).reshape(shape)
 
     def _pieces(self, depth: int, z: Float[Tensor, "m h"]) -> Iterator[Float[Tensor, "n c"]]:
         """The same in order, piece by piece: subtrees too large for memory are opened a level further."""
@@ -218,7 +218,7 @@ class Asmr(Field):
         weight = torch.cat([out.weight, out.weight], dim=1)  # [c, 2h]
         matrix = (basis[:, None] * weight).reshape(-1, basis.shape[1])  # [k c, 2h]
         waves = torch.cat([torch.sin(q), torch.cos(q)], dim=1)
-        return nn.functional.linear(waves, matrix, out.bias.repeat(len(m))).reshape(len(q), len(m), -1)
+        return nn.functional.linear(waves, matrix, out.bias.repeat(len(m))).reshape(len(q), len(m), self.out_dim)
 
     def to_raster(self, values: Tensor) -> Tensor:
         """[prefixes of depth 1, nested cells, ...] to [cells of axis 0, axis 1, ..., ...]."""

@@ -49,10 +49,6 @@ class Field(nn.Module):
         """Hidden weight matrices ([out, in] or a stack [k, out, in]): those that Muon may orthogonalise."""
         yield from ()
 
-    def tables(self) -> Iterator[nn.Parameter]:
-        """Large tables of which one step touches few rows; their gradients are sparse."""
-        yield from ()
-
     @torch.no_grad()
     def on_grid(self, shape: Sequence[int]) -> Float[Tensor, "*shape c"]:
         """Values at the cell centres of a regular grid over the cube, axis 0 first."""

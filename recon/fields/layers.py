@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from recon.kernels.products import linear
+
 
 def uniform_(weight: Tensor, bound: float) -> None:
     """Fill with U(-bound, bound)."""
@@ -43,7 +45,7 @@ class Sine(nn.Module):
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         # omega goes into the small weight, not the large activation: one pass over the batch less
-        return torch.sin(nn.functional.linear(x, self.omega * self.linear.weight, self.omega * self.linear.bias))
+        return torch.sin(linear(x, self.omega * self.linear.weight, self.omega * self.linear.bias))
 
 
 def sine_output(fan_in: int, fan_out: int, omega: float = 30.0, bias_zero: bool = False) -> nn.Linear:

@@ -20,6 +20,7 @@ from recon.fields.base import Field, FieldConfig, chunked
 from recon.fields.feature_grid import FeatureGridConfig, GridEncoding
 from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs, sine_bound, sine_output
 from recon.kernels.grouped import grouped_linear, sort_by_group
+from recon.kernels.products import linear
 
 LABEL_CELLS = 64
 """Cells per axis of the assignment that the manager is pretrained to (A.3)."""
@@ -213,7 +214,7 @@ class ExpertStack(nn.Module):
         """All experts. They share their input, so the first layer is one product; the rest are batched products."""
         (first, first_bias), *hidden, (last, last_bias) = self._layers()
         k, width = first.shape[:2]
-        h = nn.functional.linear(encoded, self.omega * first.flatten(0, 1), self.omega * first_bias.flatten())
+        h = linear(encoded, self.omega * first.flatten(0, 1), self.omega * first_bias.flatten())
         h = torch.sin(h).reshape(-1, k, width).transpose(0, 1)
         for weight, bias in hidden:
             h = torch.sin(torch.baddbmm(self.omega * bias[:, None], h, self.omega * weight.transpose(1, 2)))

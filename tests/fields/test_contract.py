@@ -25,7 +25,9 @@ TINY: dict[str, FieldConfig] = {
 
 VARIANTS = TINY | {
     "asmr, cells": dataclasses.replace(TINY["asmr"], blend=False),
-    "neural-experts, grids": dataclasses.replace(TINY["neural-experts"], encoder="feature-grid", grid=TINY["feature-grid"]),
+    "neural-experts, grids": dataclasses.replace(
+        TINY["neural-experts"], encoder="feature-grid", grid=TINY["feature-grid"]
+    ),
     "neural-experts, vanilla": dataclasses.replace(TINY["neural-experts"], conditioning="none"),
 }
 CONFIGS = VARIANTS | {name: config for name, config in FIELDS.items() if name not in TINY}

@@ -27,15 +27,16 @@ def test_each_octave_has_half_the_period_of_the_one_before():
         torch.testing.assert_close(here, there, atol=1e-12, rtol=0)
 
 
-COUNTS = [  # in, out, width, layers, frequencies, parameters, products
-    (3, 3, 256, 6, 9, 278_787, 277_504),  # pe-mlp-video: 57 -> 256, 4 x 256 -> 256, 256 -> 3
-    (3, 1, 256, 6, 6, 39 * 256 + 4 * 256**2 + 256 + 5 * 256 + 1, 39 * 256 + 4 * 256**2 + 256),
+COUNTS = [  # out, settings, parameters, products
+    # pe-mlp-video of CONFIGURATIONS.md: 57 -> 256, 4 x 256 -> 256, 256 -> 3
+    (3, PeMlpConfig(width=256, layers=6, frequencies=9), 278_787, 277_504),
+    (1, PeMlpConfig(), 39 * 256 + 4 * 256**2 + 256 + 5 * 256 + 1, 39 * 256 + 4 * 256**2 + 256),
 ]
 
 
-@pytest.mark.parametrize(("in_dim", "out_dim", "width", "layers", "frequencies", "params", "macs"), COUNTS)
-def test_counts(in_dim, out_dim, width, layers, frequencies, params, macs):
-    field = PeMlpConfig(width=width, layers=layers, frequencies=frequencies).build(in_dim, out_dim)
+@pytest.mark.parametrize(("out_dim", "config", "params", "macs"), COUNTS)
+def test_counts(out_dim, config, params, macs):
+    field = config.build(3, out_dim)
     assert sum(p.numel() for p in field.parameters()) == params
     assert field.macs() == macs
 

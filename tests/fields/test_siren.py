@@ -5,22 +5,22 @@ import torch
 
 from recon.fields.siren import SirenConfig
 
-COUNTS = [  # in, out, width, layers, parameters, products (CONFIGURATIONS.md)
-    (3, 1, 256, 8, 396_033, 394_240),  # siren-sdf-small
-    (3, 1, 512, 8, 1_578_497, 1_574_912),  # siren-sdf-large
-    (2, 3, 128, 8, 99_843, 98_944),  # siren-image
-    (3, 3, 256, 6, 264_963, 263_680),  # siren-video
-    (3, 3, 1024, 6, 4_205_571, 4_200_448),  # siren-video-large
-    (2, 1, 256, 3, 66_817, 66_304),  # ASMR's baselines: cameraman, 3 layers
-    (2, 1, 256, 4, 132_609, 131_840),  # cameraman, 4 layers
-    (2, 3, 256, 4, 133_123, 132_352),  # Kodak
-    (1, 1, 128, 4, 33_409, 33_024),  # LibriSpeech
+COUNTS = [  # in, out, settings, parameters, products (CONFIGURATIONS.md)
+    (3, 1, SirenConfig(width=256, layers=8), 396_033, 394_240),  # siren-sdf-small
+    (3, 1, SirenConfig(width=512, layers=8), 1_578_497, 1_574_912),  # siren-sdf-large
+    (2, 3, SirenConfig(width=128, layers=8), 99_843, 98_944),  # siren-image
+    (3, 3, SirenConfig(width=256, layers=6), 264_963, 263_680),  # siren-video
+    (3, 3, SirenConfig(width=1024, layers=6), 4_205_571, 4_200_448),  # siren-video-large
+    (2, 1, SirenConfig(width=256, layers=3), 66_817, 66_304),  # ASMR's baselines: cameraman, 3 layers
+    (2, 1, SirenConfig(width=256, layers=4), 132_609, 131_840),  # cameraman, 4 layers
+    (2, 3, SirenConfig(width=256, layers=4), 133_123, 132_352),  # Kodak
+    (1, 1, SirenConfig(width=128, layers=4), 33_409, 33_024),  # LibriSpeech
 ]
 
 
-@pytest.mark.parametrize(("in_dim", "out_dim", "width", "layers", "params", "macs"), COUNTS)
-def test_the_papers_counts(in_dim, out_dim, width, layers, params, macs):
-    field = SirenConfig(width=width, layers=layers).build(in_dim, out_dim)
+@pytest.mark.parametrize(("in_dim", "out_dim", "config", "params", "macs"), COUNTS)
+def test_the_papers_counts(in_dim, out_dim, config, params, macs):
+    field = config.build(in_dim, out_dim)
     assert sum(p.numel() for p in field.parameters()) == params
     assert field.macs() == macs
 

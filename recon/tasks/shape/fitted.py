@@ -36,11 +36,9 @@ from recon.surfaces.extract import Extraction, extract_adaptive, extract_dense
 from recon.surfaces.grid import Progress
 from recon.surfaces.normals import field_normals
 from recon.surfaces.topology import clean, describe
-from recon.tasks.shape.settings import Task
+from recon.tasks.shape.settings import LOGIT_SCALE, Task
 
 Colour = Literal["none", "error", "expert"]
-ERROR_LIMIT = 0.01
-"""Signed error at which the colours of error pictures end, in normalised units."""
 
 
 @dataclass
@@ -107,9 +105,11 @@ class Fitted:
     def colours(self, mesh: Mesh, by: Colour) -> tuple[UInt8[np.ndarray, "v 3"] | None, str]:
         """Vertex colours and what they mean, for an export."""
         if by == "error":
-            unit = ERROR_LIMIT / self.shape.transform.scale
-            legend = f"colour: signed error, blue -{unit:.6g} (inside) over white 0 to red +{unit:.6g} (outside)"
-            return diverging_colors(self.signed_error(mesh), ERROR_LIMIT), legend
+            error = self.signed_error(mesh)
+            limit = error_limit(error)
+            end = limit / self.shape.transform.scale
+            legend = f"colour: signed error, blue -{end:.6g} (inside) over white 0 to red +{end:.6g} (outside)"
+            return diverging_colors(error, limit), legend
         if by == "expert":
             labels = self.experts(mesh)
             if labels is None:
@@ -127,33 +127,43 @@ class Fitted:
         write_mesh(path, moved, normal, colours, "\n".join(line for line in (note, legend) if line))
         return describe(moved)
 
-    def pictures(self, folder: Path, mesh: Mesh, view: View | None = None, size: int = 480) -> dict[str, str]:
+    def pictures(self, folder: Path, mesh: Mesh, view: View | None = None, size: int = 400) -> dict[str, str]:
         """PNG pictures of the result: shaded views, the field traced, error map, experts, slices; name to file name."""
-        written: dict[str, UInt8[np.ndarray, "_ _ 3"]] = {}
+        drawn: dict[str, UInt8[np.ndarray, "_ _ 3"]] = {}
         framed = (view or View()).framing(self._true_corners())
         if len(mesh.faces):
-            written["views"] = contact_sheet(
-                [shade_mesh(mesh, v, size) for v in around(framed)], 4, [f"{v.yaw:.0f}°" for v in around(framed)]
-            )
-            written["error"] = error_picture(mesh, self.signed_error(mesh), ERROR_LIMIT, framed, size)
-            labels = self.experts(mesh)
-            if labels is not None:
-                written["experts"] = label_picture(mesh, labels, self.expert_count, framed, size)
-            if self.shape.mesh is not None:
-                pair = [shade_mesh(self.shape.mesh, framed, size), shade_mesh(mesh, framed, size)]
-                written["compare"] = contact_sheet(pair, 2, ["input", "reconstruction"])
+            drawn |= self._mesh_pictures(mesh, framed, size)
         if self.task == "sdf" and not isinstance(self.field, Asmr):
             # a learned distance is steeper than 1 in places; twice the bound keeps rays from stepping through
-            written["traced"] = trace_field(self.values, framed, size // 2, lipschitz=2.0, supersample=1)
-        points = slice_points(160)
-        predicted = self.values(torch.from_numpy(points.reshape(-1, 3))).cpu().numpy().reshape(points.shape[:3])
-        true = self.shape.signed_distance(points.reshape(-1, 3).astype(np.float64)).reshape(points.shape[:3])
-        if self.task == "occ":  # logits against a distance would not compare: show both as solids
-            predicted, true = np.tanh(predicted), np.sign(true)
-        written["slices"] = slices_picture(predicted.astype(np.float64), true)
-        for name, picture in written.items():
+            drawn["traced"] = trace_field(self.values, framed, size, lipschitz=2.0, supersample=1)
+        drawn["slices"] = self._slices()
+        for name, picture in drawn.items():
             write_png(folder / f"{name}.png", picture)
-        return {name: f"{folder.name}/{name}.png" for name in written}
+        return {name: f"{folder.name}/{name}.png" for name in drawn}
+
+    def _mesh_pictures(self, mesh: Mesh, framed: View, size: int) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+        sides = [replace(framed, yaw=framed.yaw + turn) for turn in (0.0, 90.0, 180.0, 270.0)]
+        views = [shade_mesh(mesh, side, size) for side in sides]
+        drawn = {"views": contact_sheet(views, 2, [f"{side.yaw:.0f}°" for side in sides])}
+        if self.shape.mesh is not None:
+            drawn["compare"] = contact_sheet(
+                [shade_mesh(self.shape.mesh, framed, size), views[0]], 2, ["input", "reconstruction"]
+            )
+        error = self.signed_error(mesh)
+        drawn["error"] = error_picture(mesh, error, error_limit(error), framed, size)
+        labels = self.experts(mesh)
+        if labels is not None:
+            drawn["experts"] = label_picture(mesh, labels, self.expert_count, framed, size)
+        return drawn
+
+    def _slices(self) -> UInt8[np.ndarray, "_ _ 3"]:
+        points = slice_points(160)
+        flat = points.reshape(-1, 3)
+        predicted = self.values(torch.from_numpy(flat)).cpu().numpy().astype(np.float64)
+        true = self.shape.signed_distance(flat.astype(np.float64))
+        if self.task == "occ":  # logits do not compare with distances: show both as solids
+            predicted, true = np.tanh(predicted * (LOGIT_SCALE / 2)), np.sign(true)
+        return slices_picture(predicted.reshape(points.shape[:3]), true.reshape(points.shape[:3]))
 
     def _true_corners(self) -> Float[np.ndarray, "n 3"]:
         if self.shape.mesh is not None:
@@ -162,6 +172,8 @@ class Fitted:
         return self.shape.cloud.points
 
 
-def around(view: View) -> list[View]:
-    """The view and three more, each a quarter turn further."""
-    return [replace(view, yaw=view.yaw + turn) for turn in (0.0, 90.0, 180.0, 270.0)]
+def error_limit(error: Float[np.ndarray, " v"]) -> float:
+    """A round number (1, 2 or 5 times a power of ten) that nearly all errors stay below, at which colours end."""
+    high = max(float(np.quantile(np.abs(error), 0.99)) if len(error) else 0.0, 1e-6)
+    power = 10.0 ** np.floor(np.log10(high))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= high))

@@ -32,6 +32,7 @@ from recon.training.files import atomic_write_bytes
 from recon.training.loop import Outcome, train
 from recon.training.optim import OptimConfig
 from recon.training.plan import TrainConfig
+from recon.training.progress import peak_memory
 from recon.training.run import Run
 from recon.training.settings import from_plain, to_plain
 
@@ -193,6 +194,7 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
         "surface": {**about, "evaluations": found.evaluations, "complete": found.complete, "note": found.note},
         "files": files,
         "timings": bench.timings,
+        "peak_memory": peak_memory(),
     }
     warnings = [*outcome.warnings, *((outcome.reason,) if outcome.reason else ())]
     metrics["warnings"] = [*(fitted.shape.report.warnings() if fitted.shape.report else []), *warnings]
