@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from recon.fields.base import Field, FieldConfig, chunked
 from recon.fields.layers import sine_bound, uniform_
 
-TABLE_LIMIT = 1 << 25
+TABLE_LIMIT = 1 << 27
 """Cells up to which `evaluator` writes the whole grid down once."""
 
 PIECE = 1 << 23

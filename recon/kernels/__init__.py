@@ -1,1 +1,1 @@
-"""Grouped linear layers: many small weight matrices, each applied to its own rows."""
+"""Products of small matrices: many, each applied to its own rows; and products that are bfloat16 inside."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_dilation, binary_erosion
 from torch import Tensor
 
 from recon import runtime
@@ -109,6 +108,7 @@ def expert_shares(field: Mixture, device: torch.device, points: int = 4096) -> F
 # -- where batches come from ------------------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class BatchSource(Protocol):
     """Gives the loss of a step's batch."""
 
@@ -178,8 +178,16 @@ class CellBatches:
 
 def _near_border(inside: Bool[np.ndarray, "a b c"]) -> Bool[np.ndarray, "a b c"]:
     """Cells with a neighbour (of the 26) of the other kind."""
-    around = np.ones((3, 3, 3), bool)
-    return binary_dilation(inside, around) ^ binary_erosion(inside, around, border_value=1)
+    grown, shrunk = inside.copy(), inside.copy()
+    for axis in range(3):
+        ahead, behind = [slice(None)] * 3, [slice(None)] * 3
+        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+        # one axis after another makes a box of 3^3 cells; the copies keep each pass from feeding on itself
+        for whole, merge in ((grown, np.logical_or), (shrunk, np.logical_and)):
+            before = whole.copy()
+            whole[tuple(ahead)] = merge(whole[tuple(ahead)], before[tuple(behind)])
+            whole[tuple(behind)] = merge(whole[tuple(behind)], before[tuple(ahead)])
+    return grown ^ shrunk
 
 
 def cell_truth(shape: Shape, cells: tuple[int, ...]) -> Bool[np.ndarray, "a b c"]:
