@@ -13,7 +13,7 @@ from recon import runtime
 from recon.commands.common import print_json, print_scores, say
 from recon.commands.shape import Machine
 from recon.data.find import cache_home
-from recon.tasks.shape.run import Bench, evaluate, reopen
+from recon.tasks.shape.run import Bench, evaluate, pretraining_seconds, reopen
 from recon.tasks.shape.versus import score_meshes
 from recon.training.run import Run
 
@@ -76,7 +76,7 @@ def _run(flags: EvalRun) -> int:
         plan = replace(plan, protocol=flags.protocol)
     bench = Bench(run_on, cache_home(), say, flags.quiet)
     result = evaluate(plan, fitted, run, bench)
-    trained = float(saved.state.get("seconds", 0.0))
+    trained = float(saved.state.get("seconds", 0.0)) + pretraining_seconds(run)
     result |= {"steps": saved.step, "seconds": round(trained, 3), "warnings": warnings, "timings": bench.timings}
     if flags.json:
         print_json(result)

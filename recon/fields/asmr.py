@@ -181,12 +181,23 @@ class Asmr(Field):
         Nested order: digits of level `depth`, then of the next, ...; within a level axis 0 is slowest."""
         if not 1 <= depth < self.levels:
             raise ValueError(f"depth must be in [1, {self.levels - 1}], got {depth}")
-        z = self._children(0)
-        for level in range(1, depth):
-            z = self._expand(level, z)
-        if rows is not None:
-            z = z[rows]
+        if rows is None:
+            z = self._children(0)
+            for level in range(1, depth):
+                z = self._expand(level, z)
+        else:
+            z = self._activations(depth, rows)
         return self._below(depth, z)
+
+    def _activations(self, depth: int, rows: Int[Tensor, " m"]) -> Float[Tensor, "m i"]:
+        """What some prefixes of `depth` levels (in nested order) have computed; shared ancestors run once."""
+        level = depth - 1
+        children = self._children(level)
+        if level == 0:
+            return children[rows]
+        parents, back = torch.unique(torch.div(rows, len(children), rounding_mode="floor"), return_inverse=True)
+        q = self._pre(level, self._activations(level, parents))[back]
+        return torch.sin(q + self._modulation(level, children)[rows % len(children)])
 
     def _below(self, depth: int, z: Float[Tensor, "m h"]) -> Float[Tensor, "m k c"]:
         """Values of all cells below prefixes of `depth` levels, from the prefixes' activations."""

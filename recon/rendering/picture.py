@@ -110,7 +110,9 @@ def slices_picture(
     true: Float[np.ndarray, "3 n n"] | None = None,
     half: float = DOMAIN,
     offset: float = 0.0,
+    *,
     dpi: int = 110,
+    meaning: str = "signed distance (negative inside)",
 ) -> UInt8[np.ndarray, "_ _ 3"]:
     """Signed distance at `slice_points`, predicted above true: contours every 0.1, the surface as a bold line."""
     rows = [("predicted", predicted)] + ([("true", true)] if true is not None else [])
@@ -129,7 +131,7 @@ def slices_picture(
             axis.set_xlabel(across, fontsize=8, labelpad=1)
             axis.set_ylabel(up, fontsize=8, labelpad=1, rotation=0)
     bar = figure.colorbar(drawn[0], ax=axes, shrink=0.85, pad=0.015, aspect=30, extend="both")
-    bar.set_label("signed distance (negative inside)", fontsize=8)
+    bar.set_label(meaning, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

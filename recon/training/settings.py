@@ -33,8 +33,11 @@ def _plain(value: Any) -> Any:
 
 
 def _rebuild(default: Any, value: Any) -> Any:
-    if is_dataclass(default) and not isinstance(default, type) and isinstance(value, Mapping):
-        names = [field.name for field in fields(default)]
+    if is_dataclass(default) and not isinstance(default, type):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"a {type(default).__name__} needs its settings by name, found {value!r:.80}")
+        # A row of a list comes as it was saved: what that version lacked keeps the default, what only it had goes.
+        names = [field.name for field in fields(default) if field.name in value]
         return replace(default, **{name: _rebuild(getattr(default, name), value[name]) for name in names})
     if isinstance(default, tuple) and isinstance(value, list):
         # rows of one kind (stages): the first default shows which

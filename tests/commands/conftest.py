@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,12 +25,11 @@ SMALL = {
     "neural-experts": ("--field.grid.resolutions", "8", "16", "--field.experts", "4", "--field.expert-width", "8"),
 }
 """Sizes of each field that train in no time."""
-PAPER_EXPERTS = (
-    *("--preset", "paper-small", "--field.experts", "4", "--field.expert-width", "8", "--field.encoder-width", "16"),
-    *("--field.manager-width", "8", "--field.encoder-layers", "2", "--pretrain.batch", "128"),
-)
 CENTRE, RADIUS = (100.0, -5.0, 3.0), 37.0
 """Of the ball that most tests learn."""
+
+
+_DRAW: dict[str, Callable] = {}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def ball(radius: float = RADIUS, centre: tuple = CENTRE, subdivisions: int = 2) 
 
 @pytest.fixture(autouse=True)
 def _tiny_scores(monkeypatch):
-    """Few samples, a coarse grid and small pictures: what is scored is tested elsewhere, at full size."""
+    """Few samples, a coarse grid and no pictures: what is scored is tested elsewhere, at full size."""
     from recon.tasks.shape import fitted, run, scores, truth, versus  # noqa: PLC0415 - after the import hook
 
     for module in (truth, scores, run, versus):
@@ -64,7 +66,16 @@ def _tiny_scores(monkeypatch):
     monkeypatch.setattr(truth, "NEAR_SAMPLES", 4000)
     monkeypatch.setattr(scores, "SURFACE_SAMPLES", 2000)
     monkeypatch.setattr(scores, "PAPER_SAMPLES", 1000)
-    draw, slices = fitted.Fitted.pictures, fitted.slice_points
+    _DRAW.setdefault("pictures", fitted.Fitted.pictures)
+    monkeypatch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: {})
+
+
+@pytest.fixture
+def pictures(_tiny_scores, monkeypatch):
+    """Draws the pictures after all, small."""
+    from recon.tasks.shape import fitted  # noqa: PLC0415
+
+    draw, slices = _DRAW["pictures"], fitted.slice_points
     monkeypatch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: draw(self, folder, mesh, size=80))
     monkeypatch.setattr(fitted, "slice_points", lambda size: slices(80))
 
@@ -117,3 +128,29 @@ def fit(recon: Recon, ball_file: Path) -> Callable[..., Result]:
         return result
 
     return run
+
+
+IN_ANOTHER_PROCESS = """
+import sys
+from recon.cli import main
+from recon.tasks.shape import fitted, run, scores, truth, versus
+for module in (truth, scores, run, versus):
+    module.GRID = 32
+truth.NEAR_SAMPLES, scores.SURFACE_SAMPLES = 4000, 2000
+draw, slices = fitted.Fitted.pictures, fitted.slice_points
+fitted.Fitted.pictures = lambda self, folder, mesh: draw(self, folder, mesh, size=80)
+fitted.slice_points = lambda size: slices(80)
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def start_process(home: Path) -> Callable[..., subprocess.Popen]:
+    """Starts the command in a process of its own, as small as here."""
+    environment = {**os.environ, "RECON_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+    def start(*args: object) -> subprocess.Popen:
+        words = [sys.executable, "-c", IN_ANOTHER_PROCESS, *(str(arg) for arg in args)]
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start

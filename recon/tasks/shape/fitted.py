@@ -161,9 +161,12 @@ class Fitted:
         flat = points.reshape(-1, 3)
         predicted = self.values(torch.from_numpy(flat)).cpu().numpy().astype(np.float64)
         true = self.shape.signed_distance(flat.astype(np.float64))
+        meaning = "signed distance (negative inside)"
         if self.task == "occ":  # logits do not compare with distances: show both as solids
+            meaning = "outside (1) or inside (-1)"
             predicted, true = np.tanh(predicted * (LOGIT_SCALE / 2)), np.sign(true)
-        return slices_picture(predicted.reshape(points.shape[:3]), true.reshape(points.shape[:3]))
+        shape = points.shape[:3]
+        return slices_picture(predicted.reshape(shape), true.reshape(shape), meaning=meaning)
 
     def _true_corners(self) -> Float[np.ndarray, "n 3"]:
         if self.shape.mesh is not None:

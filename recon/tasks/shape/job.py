@@ -28,7 +28,6 @@ CELLS_PER_STEP = 1 << 21
 """Cells of a grid evaluated in one step, at most, by training on cells: a 128^3 grid whole."""
 
 
-
 class FieldJob(Job):
     """What all jobs on a single field share: its parameters by group, its state, its precision over time."""
 

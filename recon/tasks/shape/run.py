@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -11,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from recon.fields import FIELDS, Field, Mixture
+from recon.fields import FIELDS, Field
 from recon.fields.asmr import Asmr
+from recon.geometry import DOMAIN
+from recon.metrics.surface import iou
 from recon.runtime import Precision, Runtime
 from recon.shapes.pool import build_pool
 from recon.shapes.shape import Shape
@@ -26,15 +28,18 @@ from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, Pretra
 from recon.tasks.shape.reference import read_reference, write_reference
 from recon.tasks.shape.scores import Scores, score
 from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, preset
-from recon.tasks.shape.truth import GRID, truth_of
+from recon.tasks.shape.truth import GRID, Truth, truth_of
 from recon.training import checkpoint
-from recon.training.files import atomic_write_bytes
+from recon.training.files import atomic_write_bytes, atomic_write_json, read_json
 from recon.training.loop import Outcome, train
 from recon.training.optim import OptimConfig
 from recon.training.plan import TrainConfig
 from recon.training.progress import peak_memory
 from recon.training.run import Run
 from recon.training.settings import from_plain, to_plain
+
+PRETRAINING = "pretraining.json"
+"""In a run's folder: what its pretraining cost, which its seconds include."""
 
 Say = Callable[[str], None]
 """Told what happens, a line at a time."""
@@ -83,11 +88,22 @@ class Bench:
 
 
 def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:
-    """Make the run folder with everything that it needs to stand alone."""
+    """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
+    _check(plan)
     run = Run.create(plan.task, shape.name, plan.field_name, plan.as_settings(), out)
     write_reference(run.folder, shape)
     bench.lap("reading")
     return run
+
+
+def _check(plan: Plan) -> None:
+    """Raises ValueError where the settings do not go together."""
+    with torch.device("meta"):  # all checks of the field's own, but no memory
+        field = plan.settings.field.build(3, 1)
+    if plan.settings.cells and not isinstance(field, Asmr):
+        raise ValueError(f"--cells trains on a field's own grid, which only asmr has; this is {plan.field_name}")
+    if plan.settings.cells and plan.task != "occ":
+        raise ValueError("--cells is for recon occ: distances are learned at points")
 
 
 def fit(
@@ -100,11 +116,13 @@ def fit(
     bench.lap("building")
     source = _batches(plan, shape, field, bench)
     bench.lap("samples")
-    if settings.pretrain.steps and isinstance(field, Mixture) and not checkpoint.exists(run.checkpoints):
+    if settings.pretrains and not checkpoint.exists(run.checkpoints):
         stopped = _pretrain(field, plan, run, bench)
         bench.lap("pretraining_now")
         if stopped:
             return Fitted(plan.task, field, shape, bench.run_on.device), stopped
+    if settings.pretrains:
+        bench.timings["pretraining"] = pretraining_seconds(run)
     if resume and not checkpoint.exists(run.checkpoints):
         resume = False  # it was stopped before its first checkpoint
     job = ShapeJob(plan.task, field, source, bench.run_on, settings)
@@ -116,10 +134,7 @@ def fit(
 def _batches(plan: Plan, shape: Shape, field: Field, bench: Bench) -> BatchSource:
     settings = plan.settings
     if settings.cells:
-        if not isinstance(field, Asmr):
-            raise ValueError(f"--cells trains on a field's own grid, which only asmr has; this is {plan.field_name}")
-        if plan.task != "occ":
-            raise ValueError("--cells is for recon occ: distances are learned at points")
+        assert isinstance(field, Asmr)
         return CellBatches(field, cell_truth(shape, field.cells), settings.train.seed)
     bench.say(f"exact distances of {settings.pool:,} points (kept in {bench.cache})")
     pool = build_pool(shape, settings.sampler, settings.pool, settings.train.seed, bench.cache)
@@ -152,8 +167,15 @@ def _pretrain(field: Field, plan: Plan, run: Run, bench: Bench) -> Outcome | Non
         state = {name: value.contiguous().cpu() for name, value in field.state_dict().items()}
         atomic_write_bytes(path, save(state, {"seconds": repr(seconds)}))
         shutil.rmtree(inner.folder, ignore_errors=True)
-    bench.timings["pretraining"] = round(seconds, 3)
+    atomic_write_json(run.folder / PRETRAINING, {"seconds": round(seconds, 3)})
     return None
+
+
+def pretraining_seconds(run: Run) -> float:
+    """How long the pretraining took that a run began with, whenever that was; 0 where there was none."""
+    with contextlib.suppress(FileNotFoundError):
+        return float(read_json(run.folder / PRETRAINING).get("seconds", 0.0))
+    return 0.0
 
 
 def _read_pretrained(field: Field, path: Path, bench: Bench) -> float | None:
@@ -197,6 +219,11 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
         "peak_memory": peak_memory(),
     }
     warnings = [*outcome.warnings, *((outcome.reason,) if outcome.reason else ())]
+    best = metrics["scores"].get("iou_of_exact_cells")
+    if best is not None and best < 0.9:
+        thin = "parts thinner than a cell are lost: take more cells (--field.bases), or recon sdf"
+        bench.say(f"warning: exact cells of this size have an IoU of {best:.3f}; {thin}")
+        warnings = [*warnings, f"exact cells of this size have an IoU of {best:.3f}; {thin}"]
     metrics["warnings"] = [*(fitted.shape.report.warnings() if fitted.shape.report else []), *warnings]
     run.write_metrics(metrics)
     return metrics
@@ -213,7 +240,7 @@ def evaluate(plan: Plan, fitted: Fitted, run: Run, bench: Bench, mesh: Any = Non
     solid = fitted.shape.mesh is not None
     scores = score(fitted.inside if solid else None, mesh, fitted.shape, truth, protocol=plan.protocol)
     if isinstance(fitted.field, Asmr) and solid:
-        scores = _with_grid_iou(scores, fitted)
+        scores = _with_grid_iou(scores, fitted, truth)
     bench.lap("scores")
     config, field = plan.settings.field, fitted.field
     return {
@@ -237,8 +264,8 @@ def evaluate(plan: Plan, fitted: Fitted, run: Run, bench: Bench, mesh: Any = Non
     }
 
 
-def _with_grid_iou(scores: Scores, fitted: Fitted) -> Scores:
-    """IoU on the field's own grid, at its cell centres (ASMR, Table 6)."""
+def _with_grid_iou(scores: Scores, fitted: Fitted, truth: Truth) -> Scores:
+    """IoU on the field's own grid, at its cell centres (ASMR, Table 6), and how well such cells can do at all."""
     field = fitted.field
     assert isinstance(field, Asmr)
     cells = field.cells
@@ -246,9 +273,14 @@ def _with_grid_iou(scores: Scores, fitted: Fitted) -> Scores:
         return scores
     predicted = (field.on_grid(cells)[..., 0] < 0).cpu().numpy()
     true = cell_truth(fitted.shape, cells)
-    union = int(np.count_nonzero(predicted | true))
-    value = np.count_nonzero(predicted & true) / union if union else float("nan")
-    return scores.with_extra("iou_grid", value, f"iou at the centres of the field's own {cells[0]}^3 cells")
+    grid = f"the field's own {cells[0]}^3 cells"
+    scores = scores.with_extra("iou_grid", iou(predicted, true), f"iou at the centres of {grid}")
+    x = torch.from_numpy(truth.grid_points).to(fitted.device) / DOMAIN
+    exact = true[tuple(field.cell_of(x).cpu().numpy().T)]
+    best = iou(exact, truth.inside.reshape(-1))
+    return scores.with_extra(
+        "iou_of_exact_cells", best, f"iou that {grid} have where each is exactly the truth at its centre"
+    )
 
 
 def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoint, list[str]]:

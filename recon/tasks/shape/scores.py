@@ -28,6 +28,11 @@ from recon.tasks.shape.truth import BANDS, GRID, Truth
 SURFACE_SAMPLES = 200_000
 """Random points on each surface for the distances between them."""
 PAPER_SAMPLES = 300_000
+BETWEEN = (
+    *("chamfer_l1", "chamfer_l1_standard_error", "chamfer_l2"),
+    *("f_score_0.005", "f_score_0.01", "normal_consistency", "hausdorff"),
+)
+"""Scores of one surface against another."""
 
 Inside = Callable[[Float[np.ndarray, "n 3"]], Bool[np.ndarray, " n"]]
 
@@ -41,7 +46,7 @@ class Scores:
 
     def with_extra(self, name: str, value: float, definition: str) -> Scores:
         """One more score."""
-        return Scores({**self.values, name: _number(value)}, {**self.definitions, name: definition})
+        return _scores({**self.values, name: value}, {**self.definitions, name: definition})
 
 
 def score(
@@ -55,14 +60,18 @@ def score(
     ruler = truth.ruler
     _solid_scores(values, definitions, inside, truth, seed)
     rng = np.random.default_rng(seed)
-    names = ("chamfer_l1", "chamfer_l2", "f_score_0.005", "f_score_0.01", "normal_consistency", "hausdorff")
     if len(mesh.faces):
         values.update(_between(mesh, shape, rng, ruler.scale))
         reason = ""
     else:
-        values.update(dict.fromkeys(names))
+        values.update(dict.fromkeys(BETWEEN))
         reason = " NULL: the predicted surface is empty."
-    for name in names:
+    for name in BETWEEN:
+        if name.endswith("_standard_error"):
+            definitions[name] = (
+                f"standard error of {name.removesuffix('_standard_error')} over the random points.{reason}"
+            )
+            continue
         base = name if name in DEFINITIONS else name.rsplit("_", 1)[0]
         how = f"{SURFACE_SAMPLES:,} random points on each surface, exact distances, {ruler.units}, seed {seed}"
         if name == "normal_consistency":
@@ -76,7 +85,7 @@ def score(
             f"1e5 times the sum of the two mean squared distances between {PAPER_SAMPLES:,} random input vertices and "
             f"{PAPER_SAMPLES:,} points of the marching-cubes mesh at {GRID}^3 (Neural Experts' code), {ruler.units}."
         )
-    return Scores({k: _number(v) for k, v in values.items()}, definitions)
+    return _scores(values, definitions)
 
 
 def _solid_scores(
@@ -137,6 +146,9 @@ def _paper_chamfer(mesh: Mesh, shape: Shape, rng: np.random.Generator) -> float:
     return 1e5 * chamfer(nearest(pred, true)[0], nearest(true, pred)[0]).l2
 
 
-def _number(value: float | None) -> float | None:
-    """JSON has no NaN: a score that can't be had is null."""
-    return float(value) if value is not None and math.isfinite(value) else None
+def _scores(values: dict[str, float | None], definitions: dict[str, str]) -> Scores:
+    """JSON has no NaN: a score that can't be had is null, and its definition says why."""
+    numbers = {name: float(v) if v is not None and math.isfinite(v) else None for name, v in values.items()}
+    empty = " NULL: neither solid holds one of these points."  # all that makes an IoU, and its error, undefined
+    reasons = {name: empty for name, v in numbers.items() if v is None and "NULL:" not in definitions[name]}
+    return Scores(numbers, {name: text + reasons.get(name, "") for name, text in definitions.items()})

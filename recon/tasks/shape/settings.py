@@ -78,6 +78,11 @@ class ShapeSettings:
         if not 0 <= self.full_precision_from <= 1:
             raise ValueError(f"full_precision_from must lie in [0, 1], got {self.full_precision_from}")
 
+    @property
+    def pretrains(self) -> bool:
+        """Whether the field's manager is pretrained first."""
+        return bool(self.pretrain.steps) and getattr(self.field, "pretraining", "none") != "none"
+
     def staged(self) -> TrainConfig:
         """The training with its stages: everything, then the experts alone with Adam's state cleared."""
         if not self.experts_last:
