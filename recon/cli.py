@@ -49,6 +49,11 @@ def _run(name: str, *args: str) -> int:
     except (ValueError, OSError, MemoryError) as error:
         _reraise_for_debugging(error)
         message, code = _message(error), WRONG_INPUT
+    except RuntimeError as error:
+        if "memory" not in str(error):  # torch has no class of its own for a machine that is full
+            raise
+        _reraise_for_debugging(error)
+        message, code = _message(MemoryError(str(error).splitlines()[0][:200])), WRONG_INPUT
     return _fail(message, code)
 
 
@@ -96,7 +101,8 @@ def _fail(message: str, code: int = WRONG_INPUT) -> int:
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:  # noqa: PLR0917
     """Our own warnings as one line; those of libraries, which say nothing to a person, only when debugging."""
-    if category is UserWarning and "recon" in str(filename) or os.environ.get("RECON_DEBUG"):
+    ours = category is UserWarning and str(filename).startswith(os.path.dirname(__file__) + os.sep)
+    if ours or os.environ.get("RECON_DEBUG"):
         print(f"warning: {message}", file=sys.stderr)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import platform
 import random
 from dataclasses import dataclass
@@ -85,6 +87,14 @@ def keep_freed_memory() -> str:
     except (OSError, AttributeError):
         return "default (no glibc)"
     return "keeps freed blocks" if done else "default (mallopt refused)"
+
+
+def memory_bytes() -> float:
+    """Memory of the machine; infinite where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return math.inf
 
 
 def seed_all(seed: int) -> None:

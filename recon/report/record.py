@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recon.tasks.shape.reference import NAME as REFERENCE
-from recon.tasks.shape.reference import read_reference
+from recon.tasks.shape.reference import read_findings
 from recon.training.run import Run
 
 T = TypeVar("T")
@@ -69,6 +69,4 @@ def _shape(folder: Path) -> tuple[str, list[str]]:
     """Source and findings of the shape that the run keeps; nothing where the task is about something else."""
     if not (folder / REFERENCE).exists():
         return "", []
-    shape = read_reference(folder)
-    repaired = [f"repair: {line}" for line in shape.repair.lines()] if shape.repair else []
-    return str(shape.source), [*repaired, *(shape.report.lines() if shape.report else [])]
+    return read_findings(folder)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -64,15 +65,11 @@ def test_a_missing_file_or_name_is_answered_with_the_nearest(recon, home, ball_f
         (("--resume",), "--resume wants a run"),
         (("--steps", "0"), "--steps must be at least 1"),
         (("--stop-after", "0"), "--stop-after must be at least 1"),
-        (("--pool", "5"), "at least 1000"),
         (("--resolution", "4"), "8 .. 2048"),
-        (("--field", "siren", "--field.omega", "nan"), "omega"),
-        (("--field", "siren", "--field.width", "0"), "width"),
         (("--field", "siren", "--experts-last", "0.2"), "experts_last is for neural-experts"),
         (("--field", "siren", "--cells"), "only asmr"),
         (("--field", "asmr", "--cells"), "for recon occ"),
         (("--field", "feature-grid", "--field.resolutions", "1000"), "at most"),
-        (("--train.optim.rate", "-1"), "rate must be positive"),
         (("--device", "cuda"), "no CUDA device"),
     ],
 )
@@ -88,8 +85,34 @@ def test_a_wrong_setting_is_refused_before_a_run_begins(recon, home, ball_file, 
 
 
 def test_a_field_too_large_for_memory_is_refused_in_one_line(recon, home, ball_file):
-    words = ("sdf", "--shape", ball_file, "--field", "siren", "--field.width", 40_000_000, "--pool", 1000)
-    refused(recon(*words), "memory")
+    words = ("sdf", "--shape", ball_file, "--field", "siren", "--field.width", 40_000_000)
+    refused(recon(*words), "GiB of memory")
+    assert not (home / "renders").exists()
+
+
+def test_memory_that_ends_on_the_way_is_told_in_one_line(recon, ball_file, monkeypatch):
+    from recon.tasks.shape import run  # noqa: PLC0415
+
+    def full(*args, **kwargs):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes")
+
+    monkeypatch.setattr(run, "train", full)
+    refused(recon("sdf", "--shape", ball_file, "--field", "siren", "--pool", 1000), "not enough memory", "--train.batch")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("--field.omega", "nan"), "omega must be positive"),
+        (("--field.width", "0"), "positive width"),
+        (("--train.optim.rate", "-1"), "rate must be positive"),
+        (("--pool", "5"), "at least 1000"),
+    ],
+)
+def test_a_setting_that_refuses_itself_is_told_by_the_parser(recon, home, ball_file, words, said):
+    result = recon("sdf", "--shape", ball_file, "--field", "siren", *words)
+    assert result.code == 2 and result.out == "" and "Traceback" not in result.err
+    assert said in " ".join(result.err.split()) and not (home / "renders").exists()
 
 
 @pytest.mark.parametrize("words", [("--stepps", "3"), ("--field.widht", "3"), ("--steps", "many"), ("--device", "tpu")])
@@ -201,8 +224,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_both_are_named(recon, run, harm
     for command in (("eval", run), ("export", run, "--out", "mesh.ply"), ("sdf", "--resume", run, "--threads", 1)):
         result = recon(*command)
         assert result.code == 0, result.err
-        (line,) = [line for line in result.err.splitlines() if "damaged" in line]
-        assert "step-000006" in line and "used step-000003 instead" in line
+        lines = [line for line in result.err.splitlines() if "is damaged" in line]
+        assert len(lines) == 1, lines
+        assert "step-000006" in lines[0] and "used step-000003 instead" in lines[0]
     assert recon("eval", run, "--json").json["steps"] == 6  # learned again
 
 
@@ -266,22 +290,28 @@ def test_only_a_run_of_the_same_command_is_resumed(recon, run, home):
     assert "--steps" in recon("sdf", "--resume", run, "--steps", 9).err
 
 
-def test_a_damaged_cache_is_made_again(fit, home):
+def test_a_damaged_cache_is_made_again(fit, home, monkeypatch):
+    monkeypatch.setenv("RECON_DEBUG", "1")  # shape checks hide whose warning it is, so all are shown
     first = fit("sdf", "siren").json
     for path in (home / "datasets" / ".cache").iterdir():
         truncate(path)
-    with pytest.warns(UserWarning, match="damaged"):
-        again = fit("sdf", "siren").json
-    assert again["scores"] == first["scores"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        again = fit("sdf", "siren")
+    assert again.json["scores"] == first["scores"]
+    assert "warning: the cached pool" in again.err and "damaged" in again.err
 
 
-def test_a_cache_that_is_lost_or_can_not_be_made_costs_only_time(fit, home):
+def test_a_cache_that_is_lost_or_can_not_be_made_costs_only_time(fit, home, monkeypatch):
+    monkeypatch.setenv("RECON_DEBUG", "1")
     first = fit("sdf", "siren").json
     shutil.rmtree(home / "datasets")
     (home / "datasets").write_text("in the way")
-    with pytest.warns(UserWarning, match="could not be cached"):
-        again = fit("sdf", "siren").json
-    assert again["scores"] == first["scores"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        again = fit("sdf", "siren")
+    assert again.json["scores"] == first["scores"]
+    assert again.err.count("could not be cached") == 2, again.err
 
 
 # -- divergence --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ NAME = "reference.safetensors"
 
 
 def write_reference(folder: Path, shape: Shape) -> None:
-    """Store a shape: its normalised geometry, the way back to the input's frame, the doctor's report."""
+    """Store a shape: its normalised geometry, the way back to the input's frame, what the doctor and a repair said."""
     if shape.mesh is not None:
         arrays = {"vertices": shape.mesh.vertices.astype(np.float64), "faces": shape.mesh.faces.astype(np.int64)}
     else:
@@ -33,6 +35,7 @@ def write_reference(folder: Path, shape: Shape) -> None:
         "centre": list(shape.transform.centre),
         "scale": shape.transform.scale,
         "report": shape.report.as_dict() if shape.report else None,
+        "repair": shape.repair.lines() if shape.repair else [],
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     atomic_write_bytes(folder / NAME, save(arrays, {"shape": json.dumps(about)}))
@@ -40,20 +43,37 @@ def write_reference(folder: Path, shape: Shape) -> None:
 
 def read_reference(folder: Path) -> Shape:
     """The stored shape. FileNotFoundError where there is none, ValueError where it is damaged."""
+    with _opened(folder) as (file, about):
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        transform = Similarity(tuple(about["centre"]), about["scale"])
+        if "vertices" in arrays:
+            mesh, cloud = Mesh(arrays["vertices"], arrays["faces"]), None
+        else:
+            mesh, cloud = None, PointCloud(arrays["points"], arrays["normals"])
+        return Shape(about["name"], about["source"], mesh, cloud, transform, _report(about))
+
+
+def read_findings(folder: Path) -> tuple[str, list[str]]:
+    """Source of the stored shape, and what a repair and the doctor said of it, without reading its geometry."""
+    with _opened(folder) as (_, about):
+        report = _report(about)
+        repaired = [f"repair: {line}" for line in about.get("repair", [])]
+        return str(about["source"]), [*repaired, *(report.lines() if report else [])]
+
+
+def _report(about: dict[str, Any]) -> MeshReport | None:
+    known = {f.name for f in fields(MeshReport)}
+    return MeshReport(**{k: v for k, v in about["report"].items() if k in known}) if about["report"] else None
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The file and what it says about the shape; whatever is wrong with it becomes one ValueError."""
     path = folder / NAME
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the run can't be evaluated or resumed without its shape")
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["shape"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        transform = Similarity(tuple(about["centre"]), about["scale"])
-        known = {f.name for f in fields(MeshReport)}
-        report = about["report"] and MeshReport(**{k: v for k, v in about["report"].items() if k in known})
-        if "vertices" in arrays:
-            mesh, cloud = Mesh(arrays["vertices"], arrays["faces"]), None
-        else:
-            mesh, cloud = None, PointCloud(arrays["points"], arrays["normals"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            yield file, json.loads((file.metadata() or {})["shape"])
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); copy it from a backup or run again") from None
-    return Shape(about["name"], about["source"], mesh, cloud, transform, report)

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from recon import runtime
 from recon.fields import FIELDS, Field
 from recon.fields.asmr import Asmr
 from recon.geometry import DOMAIN
@@ -104,6 +105,10 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"--cells trains on a field's own grid, which only asmr has; this is {plan.field_name}")
     if plan.settings.cells and plan.task != "occ":
         raise ValueError("--cells is for recon occ: distances are learned at points")
+    needed = 16 * sum(p.numel() for p in field.parameters())  # weights, gradients and two moments in float32
+    if needed > (there := runtime.memory_bytes()):
+        wants, has = needed / 2**30, there / 2**30
+        raise ValueError(f"training this field takes {wants:,.0f} GiB of memory, and {has:,.0f} are here")
 
 
 def fit(
@@ -165,7 +170,10 @@ def _pretrain(field: Field, plan: Plan, run: Run, bench: Bench) -> Outcome | Non
             return replace(outcome, step=0, reason=outcome.reason or "stopped while pretraining")
         seconds = outcome.seconds
         state = {name: value.contiguous().cpu() for name, value in field.state_dict().items()}
-        atomic_write_bytes(path, save(state, {"seconds": repr(seconds)}))
+        try:
+            atomic_write_bytes(path, save(state, {"seconds": repr(seconds)}))
+        except OSError as error:
+            bench.say(f"warning: the pretraining could not be cached ({error}); it will be made again next time")
         shutil.rmtree(inner.folder, ignore_errors=True)
     atomic_write_json(run.folder / PRETRAINING, {"seconds": round(seconds, 3)})
     return None
@@ -215,6 +223,7 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
         "seconds": round(outcome.seconds + bench.timings.get("pretraining", 0.0), 3),
         "surface": {**about, "evaluations": found.evaluations, "complete": found.complete, "note": found.note},
         "files": files,
+        "mesh_report": fitted.shape.report.as_dict() if fitted.shape.report else None,
         "timings": bench.timings,
         "peak_memory": peak_memory(),
     }

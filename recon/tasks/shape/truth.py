@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -110,7 +111,10 @@ def truth_of(
     )
     if path:
         arrays = {f.name: np.ascontiguousarray(getattr(truth, f.name)) for f in fields(Truth) if f.name != "ruler"}
-        atomic_write_bytes(path, save(arrays))
+        try:
+            atomic_write_bytes(path, save(arrays))
+        except OSError as error:  # costs only the time to make it again
+            warnings.warn(f"the truth could not be cached ({error}); it will be made again next time", stacklevel=2)
     return truth
 
 
