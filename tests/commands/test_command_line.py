@@ -9,7 +9,8 @@ import pytest
 
 def python(code, home):
     environment = {**os.environ, "RECON_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    words = [sys.executable, "-c", code]
+    return subprocess.run(words, check=False, capture_output=True, text=True, env=environment, timeout=60)
 
 
 LOADED = "import sys; heavy = [m for m in ('torch', 'open3d', 'trimesh', 'igl', 'numpy') if m in sys.modules]; "
@@ -23,7 +24,8 @@ def test_the_front_door_loads_nothing_heavy(home, code):
 
 @pytest.mark.parametrize("command", ["sdf", "occ", "eval", "export"])
 def test_help_of_a_command_never_loads_open3d_and_shows_its_flags(home, command):
-    run = f"from recon.cli import main\ntry:\n    main(['{command}', '--help'])\nexcept SystemExit as stop:\n    code = stop.code"
+    call = f"    main(['{command}', '--help'])"
+    run = f"from recon.cli import main\ntry:\n{call}\nexcept SystemExit as stop:\n    code = stop.code"
     result = python(f"{run}\n{LOADED} assert 'open3d' not in heavy and code == 0, (heavy, code)", home)
     assert result.returncode == 0, result.stderr
     assert "--device" in result.stdout and "--json" in result.stdout
@@ -56,7 +58,19 @@ def test_flags_mean_the_same_in_any_order(recon, ball_file):
 def test_a_preset_brings_its_sampler_and_a_flag_replaces_it(recon, home, ball_file):
     import json  # noqa: PLC0415
 
-    flags = ("--field", "siren", "--field.width", "8", "--steps", "2", "--pool", "1000", "--resolution", "16", "--quiet")
+    flags = (
+        "--field",
+        "siren",
+        "--field.width",
+        "8",
+        "--steps",
+        "2",
+        "--pool",
+        "1000",
+        "--resolution",
+        "16",
+        "--quiet",
+    )
     recon("sdf", "--shape", ball_file, *flags, "--sampler", "bacon", "--sampler.fine-scale", "0.01", "--out", "a")
     sampler = json.loads((home / "a" / "config.json").read_text())["settings"]["sampler"]
     assert sampler["outside"] == "wrap" and sampler["fine_scale"] == 0.01

@@ -40,7 +40,10 @@ def test_each_format_holds_the_ball_where_the_input_has_it(recon, run, home, suf
 
 
 def test_adaptive_and_dense_extraction_give_the_same_mesh_and_adaptive_evaluates_less(recon, run, home):
-    kinds = {how: export(recon, run, "--method", how, "--resolution", 64, "--out", f"{how}.ply") for how in ("adaptive", "dense")}
+    kinds = {
+        how: export(recon, run, "--method", how, "--resolution", 64, "--out", f"{how}.ply")
+        for how in ("adaptive", "dense")
+    }
     meshes = [read_mesh(home / f"{how}.ply") for how in kinds]
     found = [mesh.triangles.reshape(-1, 9) for mesh in meshes]
     found = [rows[np.lexsort(rows.T[::-1])] for rows in found]

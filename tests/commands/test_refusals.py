@@ -97,7 +97,9 @@ def test_memory_that_ends_on_the_way_is_told_in_one_line(recon, ball_file, monke
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes")
 
     monkeypatch.setattr(run, "train", full)
-    refused(recon("sdf", "--shape", ball_file, "--field", "siren", "--pool", 1000), "not enough memory", "--train.batch")
+    refused(
+        recon("sdf", "--shape", ball_file, "--field", "siren", "--pool", 1000), "not enough memory", "--train.batch"
+    )
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,9 @@ def test_both_kinds_of_point_cloud_are_learned_and_have_no_inside(fit, home):
 def test_a_procedural_shape_goes_by_name_whatever_the_case(fit, monkeypatch):
     from recon.shapes import procedural  # noqa: PLC0415
 
-    monkeypatch.setitem(procedural.PROCEDURAL, "rings", lambda: procedural._solid(procedural._rings, (-1.02,) * 3, (1.02,) * 3, 0.08))
+    monkeypatch.setitem(
+        procedural.PROCEDURAL, "rings", lambda: procedural._solid(procedural._rings, (-1.02,) * 3, (1.02,) * 3, 0.08)
+    )
     assert fit("sdf", "siren", "--shape", "RINGS").json["data"] == "rings"
 
 

@@ -45,12 +45,26 @@ def read_reference(folder: Path) -> Shape:
     """The stored shape. FileNotFoundError where there is none, ValueError where it is damaged."""
     with _opened(folder) as (file, about):
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        transform = Similarity(tuple(about["centre"]), about["scale"])
+        x, y, z, scale = (float(number) for number in (*about["centre"], about["scale"]))
+        if not (np.isfinite([x, y, z, scale]).all() and scale > 0):
+            raise ValueError(f"centre {about['centre']} and scale {scale} are no transform")
+        transform = Similarity((x, y, z), scale)
+        mesh = cloud = None
         if "vertices" in arrays:
-            mesh, cloud = Mesh(arrays["vertices"], arrays["faces"]), None
+            mesh = Mesh(_rows(arrays, "vertices"), _rows(arrays, "faces"))
+            if len(mesh.faces) and not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
+                raise ValueError("its faces name vertices that do not exist")
         else:
-            mesh, cloud = None, PointCloud(arrays["points"], arrays["normals"])
+            cloud = PointCloud(_rows(arrays, "points"), _rows(arrays, "normals"))
         return Shape(about["name"], about["source"], mesh, cloud, transform, _report(about))
+
+
+def _rows(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """One of the arrays, if it has rows of three finite numbers."""
+    array = arrays[name]
+    if array.ndim != 2 or array.shape[1] != 3 or not np.isfinite(array).all():
+        raise ValueError(f"'{name}' must be rows of three finite numbers")
+    return array
 
 
 def read_findings(folder: Path) -> tuple[str, list[str]]:

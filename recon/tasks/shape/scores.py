@@ -106,14 +106,13 @@ def _solid_scores(
             pick = truth.band_index
             values[name] = trimap_iou(predicted[pick], truth.inside.reshape(-1)[pick], truth.band_distance, reach)
     near = inside(truth.near_points) if inside is not None else None
-    weights = truth.near_weights()
+    weights = truth.near_weight
     for band, reach in zip(BANDS, truth.ruler.bands, strict=True):
         name = f"trimap_iou_sampled_{band:g}"
         within = truth.near_distance <= reach
         values[name] = values[f"{name}_standard_error"] = None
         definitions[name] = (
-            f"{DEFINITIONS['trimap_iou_sampled']} ({band:g}); {int(within.sum()):,} points along normals, "
-            f"seed {seed}.{reason}"
+            f"{DEFINITIONS['trimap_iou_sampled']} ({band:g}); {int(within.sum()):,} points, seed {seed}.{reason}"
         )
         definitions[f"{name}_standard_error"] = f"standard error of {name} over the random points.{reason}"
         if near is not None:
