@@ -144,7 +144,9 @@ def _range(values: Sequence[float | int], log: bool = False, zero: bool = False)
         low = 0.0
     if log:
         return (low / 2, high * 2) if high / low < 1.5 else (low / 1.1, high * 1.1)
-    return (low, high) if high > low else (low - 1, high + 1)
+    # at least a millionth of the value: beside a huge one, 1 is lost in rounding, and the range would be empty
+    margin = max(1.0, 1e-6 * abs(low))
+    return (low, high) if high - low > 1e-9 * abs(low) else (low - margin, high + margin)
 
 
 def _round_step(size: float) -> float:
