@@ -44,6 +44,14 @@ def take_name(argv: Sequence[str], flag: str, known: Iterable[str]) -> tuple[str
     return value, rest
 
 
+def refuse_misspelt(argv: Sequence[str], flags: Sequence[str]) -> None:
+    """Raise ValueError for a word that is nearly one of the flags that `take_name` takes: tyro does not know them."""
+    for word in argv:
+        near = difflib.get_close_matches(word.split("=", 1)[0], flags, n=1, cutoff=0.8) if word[:2] == "--" else []
+        if near:
+            raise ValueError(f"there is no flag {word}; perhaps you meant {near[0]}")
+
+
 def say(line: str) -> None:
     """A line on standard error."""
     print(line, file=sys.stderr, flush=True)

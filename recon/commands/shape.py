@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from recon import runtime
-from recon.commands.common import be_quiet, print_files, print_json, print_scores, say, take_name
+from recon.commands.common import be_quiet, print_files, print_json, print_scores, refuse_misspelt, say, take_name
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
 from recon.report.page import write_report
@@ -160,6 +160,7 @@ def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan]:
     field_name, rest = take_name(argv, "--field", FIELDS)
     preset_name, rest = take_name(rest, "--preset", PRESETS)
     sampler, rest = take_name(rest, "--sampler", SAMPLERS)
+    refuse_misspelt(rest, ("--field", "--preset", "--sampler", "--resume"))
     field_name = field_name or DEFAULT_FIELD[task]
     chosen: Preset = preset_name or ("small" if runtime.has_gpu() else "quick")  # pyright: ignore[reportAssignmentType]
     settings = preset(task, chosen, field_name)

@@ -108,3 +108,12 @@ def test_the_command_works_as_a_process_with_its_output_on_the_right_channels(st
     process = start_process("sdf", "--shape", "nothing.ply")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2 and out == "" and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("--fild", "--field"), ("--pre-set", "--preset"), ("--resum", "--resume")]
+)
+def test_a_misspelt_name_flag_is_answered_with_the_right_one(recon, typed, meant):
+    result = recon("sdf", typed, "siren")
+    assert result.code == 2
+    assert meant in result.err and "perhaps you meant" in result.err

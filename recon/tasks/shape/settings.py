@@ -199,7 +199,7 @@ def _quick(task: Task, field_name: str) -> ShapeSettings:
         # Muon, which helps other sine networks, kept ASMR from learning anything within 200 steps.
         optim = replace(sine, optimizer="adam")
         if task == "occ":
-            config, steps = replace(config, bases=(2, 4, 4, 8)), 300
+            config, steps = replace(config, bases=(2, 4, 4, 8)), 600
         else:
             config = replace(config, width=128)
     train = TrainConfig(steps=steps, optim=optim, batch=batch, checkpoint_every=max(500, steps), log_every=20)
