@@ -149,9 +149,9 @@ def sized(config: FieldConfig, large: bool) -> FieldConfig:
 
 
 def _best(field_name: str, large: bool) -> ShapeSettings:
-    """The papers' sizes with the best recipe found: Muon for hidden matrices and a cosine to 2 %."""
+    """The papers' sizes with a shorter schedule: Adam at a higher rate than theirs and a cosine to 2 %."""
     config = sized(FIELDS[field_name], large)
-    optim = OptimConfig(optimizer="muon", rate=1e-3, muon_rate=0.02, schedule="cosine", warmup=100)
+    optim = OptimConfig(rate=2e-4, schedule="cosine", warmup=100)
     if isinstance(config, FeatureGridConfig):
         optim = _grid_optim()
     train = TrainConfig(steps=10_000, optim=optim, batch=32_768, checkpoint_every=2_000)
@@ -192,7 +192,8 @@ def _quick(task: Task, field_name: str) -> ShapeSettings:
         config = replace(config, resolutions=GRID_RESOLUTIONS)
         optim, steps, batch = _grid_optim(), 1000, 16_384
     elif isinstance(config, SirenConfig):
-        config = replace(config, width=128, layers=5)
+        # Muon at 0.02 with Adam at 1e-3 for the rest diverged here: loss 90 against 7 after 200 steps.
+        config, optim = replace(config, width=128, layers=5), replace(sine, optimizer="adam", rate=5e-4)
     elif isinstance(config, PeMlpConfig):
         config = replace(config, width=128, layers=5)
     elif isinstance(config, AsmrConfig):
