@@ -17,4 +17,5 @@ COMMANDS: dict[str, Command] = {
     "occ": Command("shape", "learn an occupancy field from a mesh", "recon occ --shape path/to/mesh.ply --field asmr"),
     "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
     "export": Command("export", "the mesh of a run, in any format", "recon export latest --format glb --colour error"),
+    "data": Command("data", "fetch sets of the catalogue", "recon data get family"),
 }

@@ -11,9 +11,10 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import print_json, print_scores, say
-from recon.commands.shape import Machine
+from recon.commands.machine import Machine
 from recon.data.find import cache_home
-from recon.tasks.shape.run import Bench, evaluate, pretraining_seconds, reopen
+from recon.tasks.bench import Bench
+from recon.tasks.shape.run import evaluate, pretraining_seconds, reopen
 from recon.tasks.shape.versus import score_meshes
 from recon.training.run import Run
 

@@ -11,7 +11,7 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import print_json, say
-from recon.commands.shape import Machine
+from recon.commands.machine import Machine
 from recon.surfaces.export import WRITERS
 from recon.tasks.shape.fitted import Colour
 from recon.tasks.shape.run import reopen

@@ -11,33 +11,17 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import be_quiet, print_files, print_json, print_scores, refuse_misspelt, say, take_name
+from recon.commands.machine import EXIT, Machine, check_stop, take_resume
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
 from recon.report.page import write_report
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS
+from recon.tasks.bench import Bench
 from recon.tasks.shape.reference import read_reference
-from recon.tasks.shape.run import Bench, Plan, finish, fit, read_plan, start
+from recon.tasks.shape.run import Plan, finish, fit, read_plan, start
 from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Preset, ShapeSettings, Task, preset
 from recon.training.run import Run
-
-EXIT = {"done": 0, "stopped": 0, "diverged": 4, "interrupted": 130}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how a command runs."""
-
-    device: runtime.DeviceName = "auto"
-    """Where it runs; auto takes CUDA where there is one."""
-    precision: runtime.PrecisionName = "auto"
-    """How float32 products are computed inside; auto takes bf16 where the hardware has it, and ends in float32."""
-    threads: int = 0
-    """Threads of a CPU; 0 for torch's choice."""
-    json: bool = False
-    """Print exactly one JSON object on standard output."""
-    quiet: bool = False
-    """No progress."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +57,11 @@ class Resume(Machine):
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, train, finish, print."""
     task: Task = "occ" if name == "occ" else "sdf"
-    resumed, rest = _take_resume(argv)
+    resumed, rest = take_resume(argv)
     if resumed is not None:
         return _resume(task, resumed, tyro.cli(Resume, args=rest, prog=f"recon {name} --resume RUN"))
     flags, plan = _parse(task, rest)
-    _check_stop(flags.stop_after)
+    check_stop(flags.stop_after)
     voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads)
     plan = replace(plan, precision=run_on.precision)
@@ -99,7 +83,7 @@ def main(name: str, argv: Sequence[str]) -> int:
 
 
 def _resume(task: Task, name: str, flags: Resume) -> int:
-    _check_stop(flags.stop_after)
+    check_stop(flags.stop_after)
     run = Run.open(name)
     plan, warnings = read_plan(run)
     if plan.task != task:
@@ -134,25 +118,9 @@ def _complete(plan: Plan, shape: Any, run: Run, bench: Bench, flags: Fit | Resum
     return EXIT[outcome.status]
 
 
-def _check_stop(stop_after: int | None) -> None:
-    if stop_after is not None and stop_after < 1:
-        raise ValueError(f"--stop-after must be at least 1, got {stop_after}")
-
-
 def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
     steps = f"{plan.settings.train.steps:,} steps"
     return f"recon {plan.task}: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
-
-
-def _take_resume(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    for position, word in enumerate(argv):
-        if word.startswith("--resume="):
-            return word.split("=", 1)[1], [*argv[:position], *argv[position + 1 :]]
-        if word == "--resume":
-            if position + 1 >= len(argv):
-                raise ValueError("--resume wants a run: a folder, a name under renders/, or latest")
-            return argv[position + 1], [*argv[:position], *argv[position + 2 :]]
-    return None, list(argv)
 
 
 def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan]:

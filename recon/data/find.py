@@ -1,4 +1,4 @@
-"""From what a person typed to a shape: a path, a name in `datasets/` or the folders of RECON_DATA, or one of ours."""
+"""From what a person typed to a shape or a scene: a path, a name in `datasets/` or RECON_DATA, or a shape of ours."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import difflib
 import os
 from pathlib import Path
 
+from recon.data.catalogue import entries, plain
 from recon.shapes.load import MAX_FACES, SUFFIXES
 from recon.shapes.procedural import PROCEDURAL
 from recon.shapes.shape import Centre, Shape, from_mesh, load_shape
 
 FOLDERS = ("shapes", "shapenet/watertight")
-"""Where names are looked up, below `datasets/` and below each folder of RECON_DATA."""
-
+"""Where names of shapes are looked up, below `datasets/` and below each folder of RECON_DATA."""
+SCENE_FOLDERS = ("scenes", "TanksAndTemple")
+"""Where names of scenes are."""
 
 NAMED = tuple(suffix for suffix in SUFFIXES if suffix != ".txt")
 """Kinds of file that go by name; a text file is more often a readme, so a cloud in one is given by its path."""
@@ -35,8 +37,12 @@ def cache_home() -> Path:
 
 def shape_folders() -> list[Path]:
     """Folders that are searched for named shapes, the first hit winning."""
-    roots = [datasets_home(), *(Path(part) for part in os.environ.get("RECON_DATA", "").split(os.pathsep) if part)]
-    return [datasets_home(), *(root / folder for root in roots for folder in FOLDERS)]
+    return [datasets_home(), *(root / folder for root in _roots() for folder in FOLDERS)]
+
+
+def scene_folders() -> list[Path]:
+    """Folders that are searched for named scenes, the first hit winning."""
+    return [root / folder for root in _roots() for folder in SCENE_FOLDERS]
 
 
 def find_shape(name: str) -> Path | str:
@@ -53,10 +59,35 @@ def find_shape(name: str) -> Path | str:
         return name.lower()
     names = sorted({*known, *PROCEDURAL})
     near = difflib.get_close_matches(name.lower(), names, n=3) or names
-    searched = ", ".join(str(folder) for folder in shape_folders() if folder.is_dir()) or "no folder (set RECON_DATA)"
     raise FileNotFoundError(
-        f"no shape '{name}'; perhaps: {', '.join(near[:12])}. Searched {searched}, and the procedural shapes "
-        f"({', '.join(PROCEDURAL)})"
+        f"no shape '{name}'; {_offer(name, 'shapes') or 'perhaps: ' + ', '.join(near[:12])}. "
+        f"Searched {_searched(shape_folders())}, and the procedural shapes ({', '.join(PROCEDURAL)})"
+    )
+
+
+def find_scene(name: str) -> Path:
+    """The folder that a path or a name means, whatever the name's case.
+
+    FileNotFoundError where there is none: it says what `recon data get` would fetch, or the nearest names."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise FileNotFoundError(f"{path} is a file; a scene is a folder: give {path.parent}")
+    if len(path.parts) != 1:
+        raise FileNotFoundError(f"no folder {path}" + ("" if path.parent.is_dir() else f", nor {path.parent}"))
+    known: dict[str, Path] = {}
+    for folder in scene_folders():
+        for inside in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if inside.is_dir() and not inside.name.startswith("."):
+                known.setdefault(inside.name.lower(), inside)
+    if name.lower() in known:
+        return known[name.lower()]
+    names = sorted({*known, *(entry.name for entry in entries().values() if not entry.place.startswith("shapes/"))})
+    near = difflib.get_close_matches(name.lower(), names, n=3) or names
+    raise FileNotFoundError(
+        f"no scene '{name}'; {_offer(name, *SCENE_FOLDERS) or 'perhaps: ' + ', '.join(near[:16])}. "
+        f"Searched {_searched(scene_folders())}"
     )
 
 
@@ -68,6 +99,21 @@ def load(
     if isinstance(found, Path):
         return load_shape(found, centre=centre, repair=repair, max_faces=max_faces, seed=seed)
     return from_mesh(found, PROCEDURAL[found](), "procedural", centre=centre, seed=seed, repair=repair)
+
+
+def _roots() -> list[Path]:
+    """`datasets/`, then the folders of RECON_DATA."""
+    return [datasets_home(), *(Path(part) for part in os.environ.get("RECON_DATA", "").split(os.pathsep) if part)]
+
+
+def _searched(folders: list[Path]) -> str:
+    return ", ".join(str(folder) for folder in folders if folder.is_dir()) or "no folder (set RECON_DATA)"
+
+
+def _offer(name: str, *folders: str) -> str:
+    """What the catalogue has of that name, if it belongs into one of the folders."""
+    entry = entries().get(plain(name))
+    return entry.offer() if entry is not None and entry.place.startswith(folders) else ""
 
 
 def _named_files() -> dict[str, Path]:

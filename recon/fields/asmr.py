@@ -41,6 +41,9 @@ class AsmrConfig(FieldConfig):
     """Frequency inside each sine, and once more in front of each modulation."""
     blend: bool = True
     """Read continuous points multilinearly between cell centres; otherwise constant in each cell, as in the paper."""
+    offset: bool = False
+    """Give the last level the offset within the cell instead: at centres the same values, smooth within each parent,
+    and 2^d times less work than `blend`, which this replaces."""
 
     def __post_init__(self) -> None:
         lengths = {len(b) for b in self.axis_bases} or {len(self.bases)}
@@ -106,6 +109,9 @@ class Asmr(Field):
     # -- points -------------------------------------------------------------------------------------------------
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        if self.config.offset:
+            cell = self.cell_of(x)
+            return self.at_cells(cell, (x + 1) / 2 * x.new_tensor(self.cells) - cell - 0.5)
         if not self.config.blend:
             return self.at_cells(self.cell_of(x))
         corner, weight = self._corners(x)
@@ -128,14 +134,16 @@ class Asmr(Field):
         weight = torch.where(bits.bool(), t[:, None], 1 - t[:, None]).prod(dim=-1)
         return corner, weight
 
-    def at_cells(self, cell: Int[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """Values of cells in any order: each level works on the batch's unique prefixes and hands them down."""
+    def at_cells(self, cell: Int[Tensor, "n d"], offset: Float[Tensor, "n d"] | None = None) -> Float[Tensor, "n c"]:
+        """Values of cells in any order: each level works on the batch's unique prefixes and hands them down.
+
+        `offset`, from each cell's centre and in cells, moves the last digit: from there on, each row is on its own."""
         strides = [
             [math.prod(b[a] for b in self.bases[level + 1 :]) for a in range(self.in_dim)]
             for level in range(self.levels)
         ]
         z, rows, dtype = None, None, self.linears[0].weight.dtype
-        for level in range(self.levels):
+        for level in range(self.levels - (offset is not None)):
             prefix = torch.div(cell, cell.new_tensor(strides[level]), rounding_mode="floor")
             sizes = [math.prod(b[a] for b in self.bases[: level + 1]) for a in range(self.in_dim)]
             key = prefix[:, 0]
@@ -151,6 +159,10 @@ class Asmr(Field):
                 z = torch.sin(q + self._modulation(level, scaled))
             rows = inverse
         assert z is not None and rows is not None
+        if offset is not None:
+            bases = cell.new_tensor(self.bases[-1])
+            digits = (cell % bases + offset) / (bases - 1).clamp(min=1)
+            z, rows = torch.sin(self._pre(self.levels - 1, z)[rows] + self._modulation(self.levels - 1, digits)), ...
         return self.linears[-1](z)[rows]
 
     # -- whole grids --------------------------------------------------------------------------------------------
@@ -259,7 +271,7 @@ class Asmr(Field):
         return self.to_raster(values.reshape(len(roots), -1, self.out_dim))
 
     def evaluator(self) -> Callable[[Tensor], Tensor]:
-        if math.prod(self.cells) * self.out_dim > TABLE_LIMIT:
+        if self.config.offset or math.prod(self.cells) * self.out_dim > TABLE_LIMIT:
             return lambda x: chunked(self, x)
         table = self.on_grid(self.cells).reshape(-1, self.out_dim)
         strides = torch.tensor([math.prod(self.cells[a + 1 :]) for a in range(self.in_dim)], device=table.device)

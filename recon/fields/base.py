@@ -49,6 +49,10 @@ class Field(nn.Module):
         """Hidden weight matrices ([out, in] or a stack [k, out, in]): those that Muon may orthogonalise."""
         yield from ()
 
+    def tables(self) -> Iterator[nn.Parameter]:
+        """Tables [rows, channels] of which a batch of points reads few rows: those for lazy optimisers."""
+        yield from ()
+
     @torch.no_grad()
     def on_grid(self, shape: Sequence[int]) -> Float[Tensor, "*shape c"]:
         """Values at the cell centres of a regular grid over the cube, axis 0 first."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +16,9 @@ from recon.fields.layers import hidden_matrices, linear_macs, relu_stack
 
 MAX_ROWS = 1 << 27
 """Refuse tables of more grid points than this."""
+
+WIDE = 16
+"""Channels from which whole rows are scattered: 28 channels 98 ms against 188 ms, but 4 channels 25 against 18 ms."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class FeatureGrid(Field):
     def matrices(self) -> Iterator[nn.Parameter]:
         yield from hidden_matrices(self.mlp[:-1])
 
+    def tables(self) -> Iterator[nn.Parameter]:
+        yield self.encoding.table
+
 
 class GridEncoding(nn.Module):
     """Points of the cube to the concatenated features of all levels and the coordinates themselves."""
@@ -91,31 +98,49 @@ def grid_corners(
     """Rows of the table at the 2^d corners around each point, level by level, and their multilinear weights.
 
     Grid points span the cube inclusively; points outside take the nearest cell's extension."""
-    dims = x.shape[1]
     indices, weights, base = [], [], 0
     for resolution in resolutions:
-        u = (x + 1) * ((resolution - 1) / 2)
-        cell = u.detach().floor().clamp_(0, resolution - 2)
-        t = u - cell
-        strides = [resolution ** (dims - 1 - axis) for axis in range(dims)]
-        low = base + (cell.long() * torch.tensor(strides, device=x.device)).sum(dim=1)
-        steps = [sum(s for s, bit in zip(strides, bits, strict=True) if bit) for bits in _corner_bits(dims)]
-        indices.append(low[:, None] + torch.tensor(steps, device=x.device))
-        weight = torch.ones(len(x), 1, device=x.device, dtype=x.dtype)
-        for axis in range(dims):
-            pair = torch.stack([1 - t[:, axis], t[:, axis]], dim=1)
-            weight = (weight[:, :, None] * pair[:, None, :]).flatten(1)
-        weights.append(weight)
-        base += resolution**dims
+        sides = (resolution,) * x.shape[1]
+        low, t = cells(x, sides)
+        indices.append(base + dense_rows(low, sides))
+        weights.append(hats(t))
+        base += math.prod(sides)
     return torch.stack(indices, dim=1), torch.stack(weights, dim=1)
 
 
-def _corner_bits(dims: int) -> Iterator[tuple[int, ...]]:
-    return itertools.product((0, 1), repeat=dims)
+def cells(x: Float[Tensor, "n d"], sides: Sequence[int]) -> tuple[Int[Tensor, "d n"], Float[Tensor, "d n"]]:
+    """Lowest corner of each point's cell in a grid of so many points an axis, and the place within the cell."""
+    last = x.new_tensor(sides)[:, None] - 1
+    u = (x.T.contiguous() + 1) * (last / 2)  # each axis in one piece: sums over 3 neighbours in memory are slow
+    low = torch.minimum(u.detach().floor().clamp_(min=0), last - 1)
+    return low.long(), u - low
+
+
+def dense_rows(low: Int[Tensor, "d n"], sides: Sequence[int]) -> Int[Tensor, "n k"]:
+    """Rows of a dense table, axis 0 slowest, at the 2^d corners of each cell."""
+    steps = [math.prod(sides[axis + 1 :]) for axis in range(len(sides))]
+    base = (low * low.new_tensor(steps)[:, None]).sum(dim=0)
+    around = [
+        sum(step for step, bit in zip(steps, bits, strict=True) if bit) for bits in product((0, 1), repeat=len(steps))
+    ]
+    return base[:, None] + low.new_tensor(around)
+
+
+def hats(t: Float[Tensor, "d n"]) -> Float[Tensor, "n k"]:
+    """Multilinear weights of the 2^d corners of each cell."""
+    return at_corners([(1 - s, s) for s in t], torch.mul)
+
+
+def at_corners(pairs: Sequence[tuple[Tensor, Tensor]], join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Joins what each axis has at its low and its high end [n] to all 2^d corners [n, k], axis 0 slowest."""
+    joined, *others = (torch.stack(pair) for pair in pairs)
+    for ends in others:
+        joined = join(joined[:, None], ends[None]).flatten(0, 1)
+    return joined.T.contiguous()  # points last until here: 1 ms for 65,536 points, corners last 8 ms
 
 
 class Lookup(torch.autograd.Function):
-    """Weighted sums of table rows. As `embedding_bag`, but backward scatters numbers, not rows: 4x faster on a CPU."""
+    """Weighted sums of table rows. `embedding_bag` whose backward is up to 4x faster on a CPU."""
 
     @staticmethod
     def forward(ctx, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -127,11 +152,17 @@ class Lookup(torch.autograd.Function):
         table, index, weight = ctx.saved_tensors
         grad_table = grad_weight = None
         if ctx.needs_input_grad[0]:
-            channels = table.shape[1]
-            flat = index[..., None] * channels + torch.arange(channels, device=index.device)
-            values = weight[..., None] * grad[:, None, :]
-            grad_table = torch.zeros(table.numel(), device=table.device, dtype=table.dtype)
-            grad_table = grad_table.scatter_add_(0, flat.flatten(), values.flatten()).reshape(table.shape)
+            grad_table = _scatter(index, weight[..., None] * grad[:, None, :], table)
         if ctx.needs_input_grad[2]:
             grad_weight = (table[index] * grad[:, None, :]).sum(dim=-1)
         return grad_table, None, grad_weight
+
+
+def _scatter(index: Int[Tensor, "n k"], values: Float[Tensor, "n k c"], table: Float[Tensor, "m c"]) -> Tensor:
+    """Values added to the rows that `index` names of a table of zeros."""
+    channels = table.shape[1]
+    if channels >= WIDE:
+        return torch.zeros_like(table).index_add_(0, index.flatten(), values.flatten(0, 1))
+    flat = index[..., None] * channels + torch.arange(channels, device=index.device)
+    zeros = torch.zeros(table.numel(), device=table.device, dtype=table.dtype)
+    return zeros.scatter_add_(0, flat.flatten(), values.flatten()).reshape(table.shape)

@@ -1,16 +1,84 @@
-"""A grouped linear layer: row i is multiplied by the matrix of its own group. Rows come sorted by group."""
+"""Grouped linear layers: row i is multiplied by the matrix of its own group. Banks of matrices are [groups, out, in].
+
+`routed_linear` takes rows in any order and leaves them sorted by group, so that layers with different groups pass rows
+on with one gather each. Nothing here has a Python object per group in autograd's graph, and empty groups cost nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from recon.kernels.products import rounds
+
+SMALL_WORK = 1 << 22
+"""Multiply-accumulates of a group's product below which oneDNN's preparations cost more than its bfloat16 saves: with
+64 groups of 256 rows, 64 wide, 2.2 ms rounded against 1.3 ms exact; 256 wide, 9 against 17 ms (torch 2.13, AMX)."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A permutation that sorts rows by group (stable): sorted row j is row `rows[j]`, row i is sorted row `places[i]`.
+
+    Group k owns the sorted rows from `starts[k]` to `starts[k + 1]`."""
+
+    rows: Int[Tensor, " n"]
+    places: Int[Tensor, " n"]
+    starts: Int[Tensor, " k1"]
+
+    def after(self, before: Order) -> Order:
+        """The same sorting for rows that `before` has already sorted its own way."""
+        rows, places = before.places.index_select(0, self.rows), self.places.index_select(0, before.rows)
+        return Order(rows, places, self.starts)
+
+    def sizes(self) -> list[int]:
+        """Rows of each group (waits for the device)."""
+        return self.starts.diff().tolist()
+
+
+def order_by_group(group: Int[Tensor, " n"], groups: int) -> Order:
+    """Sorts rows by group, without waiting for the device."""
+    if group.device.type == "cpu":
+        # NumPy sorts narrow integers by radix: 0.04 ms for 16,384 rows of 64 groups, against torch's 0.6 ms.
+        key = group.numpy().astype(np.uint8 if groups <= 1 << 8 else np.uint16 if groups <= 1 << 16 else np.int64)
+        rows = torch.from_numpy(np.argsort(key, kind="stable"))
+        starts = torch.from_numpy(np.bincount(key, minlength=groups)).cumsum(0)
+        starts = torch.nn.functional.pad(starts, (1, 0))
+    else:
+        key, rows = torch.sort(group, stable=True)
+        starts = torch.searchsorted(key, torch.arange(groups + 1, device=group.device))
+    places = torch.empty_like(rows).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
+    return Order(rows, places, starts)
+
 
 def sort_by_group(group: Int[Tensor, " n"], groups: int) -> tuple[Int[Tensor, " n"], list[int]]:
     """Order that brings rows of one group together (stable), and the size of each group."""
-    order = torch.argsort(group, stable=True)
-    return order, torch.bincount(group, minlength=groups).tolist()
+    order = order_by_group(group, groups)
+    return order.rows, order.sizes()
+
+
+def routed_linear(
+    x: Float[Tensor, "n i"], order: Order, weight: Float[Tensor, "k o i"], bias: Float[Tensor, " o"]
+) -> Float[Tensor, "n o"]:
+    """Row j is x[rows[j]] through its group's matrix, plus the shared bias: sorted rows out, whatever came in."""
+    x, weight = _autocast(x, weight)
+    if runs_triton(x):
+        # Triton exists on few machines, and compiles at first use: it is loaded where it runs.
+        from recon.kernels import triton_grouped  # noqa: PLC0415
+
+        y = triton_grouped.product(x, order.rows, order.starts, weight)
+    else:
+        y = _Product.apply(permute(x, order), weight, order.sizes())
+    return y.add_(bias.to(y.dtype))
 
 
 def grouped_linear(
@@ -19,10 +87,10 @@ def grouped_linear(
     """Contiguous segments of `x`, each through its own linear layer; empty groups cost nothing."""
     if sum(sizes) != len(x):
         raise ValueError(f"group sizes sum to {sum(sizes)}, but there are {len(x)} rows")
-    parts = [
-        torch.nn.functional.linear(rows, weight[k], bias[k]) for k, rows in enumerate(x.split(sizes)) if len(rows) > 0
-    ]
-    return torch.cat(parts) if parts else x.new_zeros(0, weight.shape[1])
+    x, weight = _autocast(x, weight)
+    y: Any = _Product.apply(x, weight, sizes)
+    group = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes, dtype=torch.long))
+    return y.add_(bias.to(y.dtype).index_select(0, group.to(y.device)))
 
 
 def grouped_linear_reference(
@@ -30,3 +98,119 @@ def grouped_linear_reference(
 ) -> Float[Tensor, "n o"]:
     """The definition: each row by its group's gathered matrix. Slow; rows in any order."""
     return torch.einsum("noi,ni->no", weight[group], x) + bias[group]
+
+
+def permute(x: Float[Tensor, "n c"], order: Order) -> Float[Tensor, "n c"]:
+    """x[rows]. Its gradient is a gather as well, where torch would scatter."""
+    y: Any = _Permute.apply(x, order.rows, order.places)
+    return y
+
+
+def restore(x: Float[Tensor, "n c"], order: Order) -> Float[Tensor, "n c"]:
+    """Undoes `permute`."""
+    y: Any = _Permute.apply(x, order.places, order.rows)
+    return y
+
+
+def runs_triton(x: Tensor) -> bool:
+    """Whether the products of these rows run as Triton kernels: on CUDA, where Triton is, and not in doubles."""
+    return x.device.type == "cuda" and x.dtype != torch.float64 and _triton_is_here()
+
+
+@cache
+def _triton_is_here() -> bool:
+    return find_spec("triton") is not None
+
+
+def _autocast(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """What autocast does to the operands of torch's own products."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return x, weight
+    dtype = torch.get_autocast_dtype(x.device.type)
+    return x.to(dtype), weight.to(dtype)
+
+
+class _Permute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, rows: Tensor, places: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(rows, places)
+        return x.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        rows, places = ctx.saved_tensors
+        return _Permute.apply(grad, places, rows), None, None
+
+
+class _Product(torch.autograd.Function):
+    """Sorted rows [n, i] by a bank [k, o, i] -> [n, o]. Its gradients are one more of itself and an `_Outer`."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, sizes: list[int]) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, weight)
+        ctx.sizes = sizes
+        y = x.new_empty(len(x), weight.shape[1])
+        with _suitable(x, weight, sizes) as dtype:
+            return _write_products(y.to(dtype), x.to(dtype), weight.to(dtype), sizes).to(y)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight = ctx.saved_tensors
+        grad_x = _Product.apply(grad, weight.mT, ctx.sizes) if ctx.needs_input_grad[0] else None
+        grad_weight = _Outer.apply(grad, x, ctx.sizes) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_weight, None
+
+
+class _Outer(torch.autograd.Function):
+    """Sorted rows a [n, o], b [n, i] -> sums of outer products by group [k, o, i], written straight into the bank."""
+
+    @staticmethod
+    def forward(ctx, a: Tensor, b: Tensor, sizes: list[int]) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(a, b)
+        ctx.sizes = sizes
+        shape = (len(sizes), a.shape[1], b.shape[1])
+        bank = a.new_empty(shape) if all(sizes) else a.new_zeros(shape)
+        with _suitable(b, bank, sizes) as dtype:
+            return _write_outers(bank.to(dtype), a.to(dtype), b.to(dtype), sizes).to(bank)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        a, b = ctx.saved_tensors
+        grad_a = _Product.apply(b, grad, ctx.sizes) if ctx.needs_input_grad[0] else None
+        grad_b = _Product.apply(a, grad.mT, ctx.sizes) if ctx.needs_input_grad[1] else None
+        return grad_a, grad_b, None
+
+
+def _write_products(y: Tensor, x: Tensor, weight: Tensor, sizes: list[int]) -> Tensor:
+    live = [size for size in sizes if size]
+    for out, rows, matrix in zip(y.split(live), x.split(live), _living(weight.mT, sizes), strict=True):
+        torch.mm(rows, matrix, out=out)
+    return y
+
+
+def _write_outers(bank: Tensor, a: Tensor, b: Tensor, sizes: list[int]) -> Tensor:
+    live = [size for size in sizes if size]
+    for out, left, right in zip(_living(bank, sizes), a.T.split(live, dim=1), b.split(live), strict=True):
+        torch.mm(left, right, out=out)
+    return bank
+
+
+def _living(bank: Tensor, sizes: list[int]) -> Iterator[Tensor]:
+    """Matrices of the groups that have rows."""
+    return (matrix for matrix, size in zip(bank.unbind(), sizes, strict=True) if size)
+
+
+@contextmanager
+def _suitable(x: Tensor, bank: Tensor, sizes: list[int]) -> Iterator[torch.dtype]:
+    """The type that operands should have; within, torch's own rounding is off where it doesn't pay."""
+    work = len(x) * bank.shape[1] * bank.shape[2] // max(1, len(sizes) - sizes.count(0))
+    if x.device.type != "cpu" or torch.get_float32_matmul_precision() != "medium":
+        yield x.dtype
+    elif work >= SMALL_WORK:
+        yield torch.bfloat16 if rounds(x, bank[0]) else x.dtype
+    else:
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield x.dtype
+        finally:
+            torch.set_float32_matmul_precision("medium")

@@ -6,11 +6,11 @@ Marked as fixed for the command line: what commands have flags of their own for,
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from recon.training.optim import OptimConfig
+from recon.training.optim import OptimConfig, schedule_factor
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Stage:
     """Forget all moments when it starts (Neural Experts, images: before the experts' own stage)."""
     rate_scale: float = 1.0
     """Times every learning rate."""
+    schedule: Literal["whole", "own"] = "whole"
+    """The learning rate follows one curve over all stages, or this stage runs through a curve of its own."""
 
     def __post_init__(self) -> None:
         if self.share < 0 or self.rate_scale <= 0:
@@ -63,11 +65,23 @@ class TrainConfig:
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage of an update (from 0) and the update that opens it."""
+        stage, start, _ = self.span_at(step)
+        return stage, start
+
+    def rate_factor(self, step: int) -> float:
+        """Share of the learning rate at an update: the schedule's, times the stage's."""
+        stage, start, end = self.span_at(step)
+        if stage.schedule == "whole":
+            return stage.rate_scale * schedule_factor(self.optim, step, self.steps)
+        return stage.rate_scale * schedule_factor(self.optim, step - start, end - start)
+
+    def span_at(self, step: int) -> tuple[Stage, int, int]:
+        """The stage of an update, the update that opens it, and the one that opens the next."""
         total, past, start = sum(stage.share for stage in self.stages), 0.0, 0
         for stage in self.stages:
             past += stage.share
             end = round(self.steps * past / total)
             if start <= step < end:
-                return stage, start
+                return stage, start, end
             start = end
         raise ValueError(f"step {step} is not within the {self.steps} steps of training")

@@ -13,7 +13,7 @@ from torch import Tensor
 from recon.training import checkpoint
 from recon.training.checkpoint import Checkpoint
 from recon.training.job import Job
-from recon.training.optim import build_optimizer, schedule_factor
+from recon.training.optim import build_optimizer
 from recon.training.plan import TrainConfig
 from recon.training.run import Run
 
@@ -96,8 +96,7 @@ class Session:
         self._unseen.append((total.detach(), self._optimizers.clip_gradients()))
         if _ready(total):
             self.look()
-        schedule = schedule_factor(self.config.optim, self.step, self.config.steps)
-        self._factor = schedule * stage.rate_scale * self._rate_factor
+        self._factor = self.config.rate_factor(self.step) * self._rate_factor
         self._optimizers.step(self._factor)
         self.step += 1
         return {name: value.detach() for name, value in losses.items()}

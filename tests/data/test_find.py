@@ -1,4 +1,4 @@
-"""Finding a shape: a path, a name in datasets or RECON_DATA, one of our own, or an answer that helps."""
+"""Finding a shape or a scene: a path, a name in datasets or RECON_DATA, one of our own, or an answer that helps."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from recon.data.find import cache_home, datasets_home, find_shape, load
+from recon.data.find import cache_home, datasets_home, find_scene, find_shape, load
 
 BOX = trimesh.creation.box().export(file_type="ply")
 
@@ -76,3 +76,64 @@ def test_homes_follow_the_setting_or_the_working_directory(places, monkeypatch):
     monkeypatch.delenv("RECON_HOME")
     monkeypatch.chdir(places)
     assert datasets_home() == places / "datasets"
+
+
+# --- scenes ---
+
+
+@pytest.fixture
+def scenes(places):
+    for folder in (
+        "one/scenes/Fox",
+        "two/scenes/fox",
+        "two/TanksAndTemple/Barn",
+        "two/TanksAndTemple/.Truck.unpacking",
+    ):
+        (places / folder).mkdir(parents=True)
+    return places
+
+
+def test_a_folder_is_itself(scenes):
+    assert find_scene(str(scenes / "two/scenes/fox")) == scenes / "two/scenes/fox"
+
+
+def test_scenes_are_found_whatever_their_case_first_folder_first(scenes):
+    assert find_scene("FOX") == scenes / "one/scenes/Fox"
+    assert find_scene("barn") == scenes / "two/TanksAndTemple/Barn"
+    (datasets_home() / "TanksAndTemple/fox").mkdir(parents=True)
+    assert find_scene("Fox") == scenes / "home/datasets/TanksAndTemple/fox"
+
+
+def test_an_absent_scene_of_the_catalogue_is_offered(scenes):
+    with pytest.raises(FileNotFoundError, match="no scene 'Family'; `recon data get family` fetches") as caught:
+        find_scene("Family")
+    for text in ("Tanks and Temples", "https://dl.fbaipublicfiles.com", "terms: non-commercial", "of a size that"):
+        assert text in str(caught.value)
+
+
+def test_an_absent_shape_of_the_catalogue_is_offered_but_no_scene_for_a_shape():
+    with pytest.raises(FileNotFoundError, match="no shape 'Lucy'; `recon data get lucy` fetches .*322 MB"):
+        find_shape("Lucy")
+    with pytest.raises(FileNotFoundError, match="no shape 'family'; perhaps"):
+        find_shape("family")
+    with pytest.raises(FileNotFoundError, match="no scene 'lucy'; perhaps"):
+        find_scene("lucy")
+
+
+def test_an_unknown_scene_gets_the_nearest_and_where_it_was_sought(scenes):
+    with pytest.raises(FileNotFoundError, match="no scene 'foxx'; perhaps: fox") as caught:
+        find_scene("foxx")
+    assert str(scenes / "one/scenes") in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="perhaps: family"):
+        find_scene("famili")
+    with pytest.raises(FileNotFoundError, match="no scene '.Truck.unpacking'"):
+        find_scene(".Truck.unpacking")
+
+
+def test_a_path_that_is_no_scene_is_told(scenes):
+    with pytest.raises(FileNotFoundError, match="no folder .*/two/scenes/wolf"):
+        find_scene(str(scenes / "two/scenes/wolf"))
+    with pytest.raises(FileNotFoundError, match="nor .*/nowhere"):
+        find_scene(str(scenes / "nowhere/wolf"))
+    with pytest.raises(FileNotFoundError, match="is a file; a scene is a folder: give .*/one/shapes"):
+        find_scene(str(scenes / "one/shapes/Dragon.ply"))

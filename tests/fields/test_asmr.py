@@ -191,6 +191,42 @@ def test_the_evaluator_is_a_snapshot_or_the_field_itself(blend, monkeypatch):
     torch.testing.assert_close(table(x), direct(x))
 
 
+# --- offsets ---
+
+
+@every_tree
+def test_an_offset_leaves_the_centres_as_they_are(tree):
+    field = with_offset(tree)
+    torch.testing.assert_close(field(centres(field)), slow(field, tree))
+    assert torch.equal(field.on_grid(field.cells), build(tree).on_grid(field.cells))
+
+
+def test_an_offset_moves_the_last_digit():
+    """Half way between two children of one parent, the last level sees the mean of their digits."""
+    field = with_offset("line")
+    a, b = field.linears[0], field.linears[1]
+    z = torch.zeros(1, dtype=torch.float64)  # digit 0 of base 2, 1 of base 3, and 0.5 of base 2
+    for linear, modulator, digit in ((a, field.modulators[0], 0.5), (b, field.modulators[1], 0.5)):
+        z = torch.sin(4 * (linear.weight @ z + linear.bias + 4 * modulator.weight[:, 0] * digit))
+    expected = field.linears[2].weight @ z + field.linears[2].bias
+    x = torch.tensor([[2 * 3 / 12 - 1]], dtype=torch.float64)  # cells 2 and 3 of 12 meet here
+    torch.testing.assert_close(field(x)[0], expected)
+
+
+def test_an_offset_is_smooth_within_each_parent_and_jumps_between_them():
+    field = with_offset("line")
+    for border in range(1, 12):
+        x = torch.tensor([[2 * border / 12 - 1]], dtype=torch.float64)
+        jump = float((field(x + 1e-9) - field(x - 1e-9)).detach().abs().max())
+        assert (jump < 1e-5) == (border % 2 == 1)
+
+
+def with_offset(tree: str) -> Asmr:
+    torch.manual_seed(0)
+    bases = tuple(TREES[tree])
+    return AsmrConfig(width=7, axis_bases=bases, omega=4.0, offset=True).build(len(bases), 2).double()
+
+
 # --- bases ---
 
 

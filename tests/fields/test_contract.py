@@ -8,14 +8,20 @@ import torch
 from recon.fields import FIELDS, Field, FieldConfig, Mixture
 from recon.fields.asmr import AsmrConfig
 from recon.fields.feature_grid import FeatureGridConfig
+from recon.fields.hash_grid import HashGridConfig
+from recon.fields.loe import LoeConfig
 from recon.fields.neural_experts import NeuralExpertsConfig
 from recon.fields.pe_mlp import PeMlpConfig
 from recon.fields.siren import SirenConfig
+from recon.fields.voxel import VoxelConfig
 
 TINY: dict[str, FieldConfig] = {
     "siren": SirenConfig(width=12, layers=3, omega=5.0),
     "pe-mlp": PeMlpConfig(width=12, layers=3, frequencies=2),
+    "loe": LoeConfig(width=12, layers=4, frequencies=2, tiles=(2, 1, 3, 2)),
     "asmr": AsmrConfig(width=12, bases=(2, 2, 3), omega=3.0),
+    "hash-grid": HashGridConfig(levels=3, features=2, table_log2=5, coarsest=2, finest=9, width=12, init=0.5),
+    "voxel": VoxelConfig(resolution=4, init=0.5),
     "feature-grid": FeatureGridConfig(resolutions=(2, 5), channels=2, width=12, layers=3, init=0.5),
     "neural-experts": NeuralExpertsConfig(
         experts=3, expert_width=10, encoder_width=12, encoder_layers=2, manager_width=11, omega=3.0, expert_omega=3.0
@@ -24,6 +30,11 @@ TINY: dict[str, FieldConfig] = {
 """Each field's default made small enough for finite differences; a new field is tested with its default."""
 
 VARIANTS = TINY | {
+    "loe, blended": dataclasses.replace(TINY["loe"], blending="linear"),
+    "loe, last layers untiled": dataclasses.replace(TINY["loe"], tiles=(2, 3), shift="random", slope=0.2),
+    "loe, constant input": dataclasses.replace(TINY["loe"], encoding="constant", blending="linear"),
+    "loe, random affine": dataclasses.replace(TINY["loe"], hierarchy="random-affine"),
+    "asmr, offset": dataclasses.replace(TINY["asmr"], offset=True),
     "asmr, cells": dataclasses.replace(TINY["asmr"], blend=False),
     "neural-experts, grids": dataclasses.replace(
         TINY["neural-experts"], encoder="feature-grid", grid=TINY["feature-grid"]
@@ -149,7 +160,7 @@ def test_matrices_are_hidden_weights_of_the_field(name, in_dim, out_dim):
     field = build(name, in_dim, out_dim)
     own = {id(p) for p in field.parameters()}
     matrices = [*field.matrices()]
-    assert matrices
+    assert matrices or name == "voxel"  # which has no network
     assert len({id(m) for m in matrices}) == len(matrices)
     assert all(id(m) in own and m.ndim in (2, 3) and m.shape[-1] > 3 for m in matrices)
 
@@ -159,6 +170,15 @@ def test_a_wide_output_is_no_hidden_matrix(name):
     """Muon would orthogonalise it: the last layer is found by its place, not by its size."""
     field = build(name, in_dim=2, out_dim=20)
     assert all(m.shape[-2] != 20 for m in field.matrices())
+
+
+@every_field
+def test_tables_are_parameters_of_grids_and_no_matrices(name):
+    field = build(name)
+    tables, matrices = {id(p) for p in field.tables()}, {id(p) for p in field.matrices()}
+    assert tables <= {id(p) for p in field.parameters()}
+    assert not tables & matrices
+    assert bool(tables) == (name in ("voxel", "hash-grid", "feature-grid"))
 
 
 @every_field
@@ -197,6 +217,22 @@ NONSENSE = [
     (AsmrConfig, {"axis_bases": ((2, 2), (2, 2, 2))}),
     (AsmrConfig, {"axis_bases": ((2, 2), (2, -2))}),
     (AsmrConfig, {"omega": -30.0}),
+    (LoeConfig, {"width": 0}),
+    (LoeConfig, {"layers": 1, "tiles": (2,)}),
+    (LoeConfig, {"frequencies": -1}),
+    (LoeConfig, {"tiles": ()}),
+    (LoeConfig, {"tiles": (4, 0)}),
+    (LoeConfig, {"slope": -0.1}),
+    (HashGridConfig, {"levels": 0}),
+    (HashGridConfig, {"features": 0}),
+    (HashGridConfig, {"coarsest": 1}),
+    (HashGridConfig, {"coarsest": 32, "finest": 16}),
+    (HashGridConfig, {"table_log2": 0}),
+    (HashGridConfig, {"table_log2": 40}),
+    (HashGridConfig, {"init": -1.0}),
+    (VoxelConfig, {"resolution": 1}),
+    (VoxelConfig, {"axis_resolutions": (4, 1)}),
+    (VoxelConfig, {"init": float("inf")}),
     (FeatureGridConfig, {"resolutions": ()}),
     (FeatureGridConfig, {"resolutions": (16, 1)}),
     (FeatureGridConfig, {"channels": 0}),
@@ -213,11 +249,15 @@ NONSENSE = [
 
 @pytest.mark.parametrize(("config", "settings"), NONSENSE, ids=[f"{c.__name__}-{s}" for c, s in NONSENSE])
 def test_settings_that_make_no_sense_are_refused(config, settings):
-    with pytest.raises(ValueError, match=r"need|must be"):
+    with pytest.raises(ValueError, match=r"need|must"):
         config(**settings)
 
 
 WRONG_WORDS = [
+    (LoeConfig, "hierarchy"),
+    (LoeConfig, "blending"),
+    (LoeConfig, "encoding"),
+    (LoeConfig, "shift"),
     (SirenConfig, "biases"),
     (NeuralExpertsConfig, "biases"),
     (NeuralExpertsConfig, "encoder"),

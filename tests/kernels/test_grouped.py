@@ -1,19 +1,29 @@
-"""Grouped linear layers against their definition, in values and gradients."""
+"""Grouped linear layers against their definition, in values and gradients of first and second order."""
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon.kernels.grouped import grouped_linear, grouped_linear_reference, sort_by_group
+from recon.kernels import grouped
+from recon.kernels.grouped import (
+    grouped_linear,
+    grouped_linear_reference,
+    order_by_group,
+    permute,
+    restore,
+    routed_linear,
+    runs_triton,
+    sort_by_group,
+)
 
 RNG = torch.Generator().manual_seed(0)
 FAN_IN, FAN_OUT = 3, 2
 
 
-def inputs(rows: int, groups: int) -> list[torch.Tensor]:
+def inputs(rows: int, groups: int, fan_in: int = FAN_IN, fan_out: int = FAN_OUT) -> list[torch.Tensor]:
     """Rows, weights and biases that want gradients."""
-    shapes = (rows, FAN_IN), (groups, FAN_OUT, FAN_IN), (groups, FAN_OUT)
+    shapes = (rows, fan_in), (groups, fan_out, fan_in), (groups, fan_out)
     return [torch.randn(shape, generator=RNG, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
 
@@ -21,18 +31,44 @@ def expand(sizes: list[int]) -> torch.Tensor:
     return torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes, dtype=torch.long))
 
 
+def routed(x: torch.Tensor, group: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    order = order_by_group(group, len(weight))
+    return restore(routed_linear(x, order, weight, bias), order)
+
+
+def assert_same(found: torch.Tensor, expected: torch.Tensor, wanted: list[torch.Tensor]) -> None:
+    """Values and gradients."""
+    torch.testing.assert_close(found, expected)
+    out = torch.randn(expected.shape, generator=RNG, dtype=expected.dtype)
+    pair = (torch.autograd.grad(y, wanted, out) for y in (found, expected))
+    for a, b in zip(*pair, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@settings(deadline=None)  # the first example waits for the shape checks to be compiled
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
 def test_segments_equal_the_definition_in_values_and_gradients(sizes):
     x, weight, bias = inputs(sum(sizes), len(sizes))
     found = grouped_linear(x, sizes, weight, bias)
-    expected = grouped_linear_reference(x, expand(sizes), weight, bias)
-    torch.testing.assert_close(found, expected)
-    if len(x) == 0:
-        return
-    out = torch.randn(expected.shape, generator=RNG, dtype=torch.float64)
-    pair = (torch.autograd.grad(y, [x, weight, bias], out) for y in (found, expected))
-    for a, b in zip(*pair, strict=True):
-        torch.testing.assert_close(a, b)
+    assert_same(found, grouped_linear_reference(x, expand(sizes), weight, bias), [x, weight, bias])
+
+
+@settings(deadline=None)
+@given(group=st.lists(st.integers(0, 3), max_size=20), fan_in=st.integers(1, 5), fan_out=st.integers(1, 5))
+def test_rows_in_any_order_equal_the_definition_in_values_and_gradients(group, fan_in, fan_out):
+    x, weight, bias = inputs(len(group), 4, fan_in, fan_out)
+    rows, shared = torch.tensor(group, dtype=torch.long), bias[0].detach().requires_grad_()
+    expected = grouped_linear_reference(x, rows, weight, shared.expand(4, -1))
+    assert_same(routed(x, rows, weight, shared), expected, [x, weight, shared])
+
+
+@pytest.mark.parametrize("groups", [1, 64, 300, 70_000])
+def test_any_number_of_groups_most_of_them_empty(groups):
+    x, weight, bias = inputs(50, groups, fan_in=2, fan_out=1)
+    group = torch.randint(groups, (50,), generator=RNG)
+    shared = bias[0].detach().requires_grad_()
+    expected = grouped_linear_reference(x, group, weight, shared.expand(groups, -1))
+    assert_same(routed(x, group, weight, shared), expected, [x, weight, shared])
 
 
 def test_the_definition_is_row_by_row():
@@ -53,14 +89,40 @@ def test_one_row_goes_through_its_group_alone(sizes):
     assert [bool(g.any()) for g in weight.grad] == [size == 1 for size in sizes]
 
 
-def test_no_rows_give_no_rows():
+def test_no_rows_give_no_rows_and_no_gradient():
     x, weight, bias = inputs(0, 3)
-    assert grouped_linear(x, [0, 0, 0], weight, bias).shape == (0, FAN_OUT)
+    y = grouped_linear(x, [0, 0, 0], weight, bias)
+    assert y.shape == (0, FAN_OUT)
+    y.sum().backward()
+    assert weight.grad is not None
+    assert not weight.grad.any()
 
 
-def test_finite_differences():
+def test_finite_differences_once_and_twice():
     x, weight, bias = inputs(5, 3)
-    assert torch.autograd.gradcheck(lambda *given: grouped_linear(given[0], [2, 0, 3], *given[1:]), (x, weight, bias))
+
+    def segments(*given):
+        return grouped_linear(given[0], [2, 0, 3], *given[1:])
+
+    assert torch.autograd.gradcheck(segments, (x, weight, bias))
+    assert torch.autograd.gradgradcheck(segments, (x, weight, bias))
+
+
+def test_finite_differences_through_two_sortings():
+    """As two layers of different tilings do: the second sorts what the first has left sorted."""
+    x, weight, bias = inputs(6, 3, fan_in=2)
+    groups = torch.tensor([[2, 0, 0, 2, 1, 2], [0, 2, 1, 1, 0, 0]])
+    first, second = (order_by_group(g, 3) for g in groups)
+
+    def layers(x, weight, bias):
+        h = torch.sin(routed_linear(x, first, weight, bias[0]))
+        return restore(routed_linear(h, second.after(first), weight, bias[1]), second)
+
+    assert torch.autograd.gradcheck(layers, (x, weight, bias))
+    assert torch.autograd.gradgradcheck(layers, (x, weight, bias))
+    h = torch.sin(grouped_linear_reference(x, groups[0], weight, bias[:1].expand(3, -1)))
+    expected = grouped_linear_reference(h, groups[1], weight, bias[1:2].expand(3, -1))
+    torch.testing.assert_close(layers(x, weight, bias), expected)
 
 
 @pytest.mark.parametrize("sizes", [[1, 1], [3, 2, 0]])
@@ -77,12 +139,44 @@ def test_sorting_is_a_stable_permutation_with_every_group_counted(group):
     assert sizes == [group.count(k) for k in range(6)]
 
 
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=20))
-def test_sorting_grouping_and_putting_back_is_the_definition_in_any_order(group):
-    x, weight, bias = inputs(len(group), 4)
-    rows = torch.tensor(group)
-    order, sizes = sort_by_group(rows, 4)
-    y = torch.zeros(len(group), FAN_OUT, dtype=torch.float64).index_copy(
-        0, order, grouped_linear(x[order], sizes, weight, bias)
-    )
-    torch.testing.assert_close(y, grouped_linear_reference(x, rows, weight, bias))
+@given(st.permutations(range(8)), st.lists(st.integers(0, 3), min_size=8, max_size=8))
+def test_a_sorting_after_another_leads_to_the_same_rows(shuffled, group):
+    before = order_by_group(torch.tensor(shuffled), 8)
+    order, x = order_by_group(torch.tensor(group), 4), torch.arange(8.0)[:, None]
+    assert torch.equal(permute(permute(x, before), order.after(before)), permute(x, order))
+    assert torch.equal(restore(permute(x, order), order), x)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_medium_precision_is_near_the_exact_product_and_stays_asked_for(rounded, monkeypatch):
+    """Small groups are computed exactly, large ones rounded, by torch or (as pretended here) by ourselves."""
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(grouped, "SMALL_WORK", 1 if rounded else 1 << 40)
+    monkeypatch.setattr(grouped, "rounds", lambda *_: True)
+    x, weight, bias = (t.detach().float().requires_grad_() for t in inputs(20, 2, 64, 64))
+    group = torch.randint(2, (20,), generator=RNG)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        y = routed(x, group, weight, bias[0])
+        gradients = torch.autograd.grad(y.sum(), [x, weight])
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    exact = routed(x.double(), group, weight.double(), bias[0].double())
+    wanted = torch.autograd.grad(exact.sum(), [x, weight])
+    for found, expected in zip((y, *gradients), (exact, *wanted), strict=True):
+        assert found.dtype == torch.float32
+        off = float((found - expected).detach().norm() / expected.detach().norm())
+        assert (1e-4 < off < 1e-2) if rounded else off < 1e-5
+
+
+def test_autocast_is_followed_as_torch_s_own_layers_follow_it():
+    x, weight, bias = (t.detach().float() for t in inputs(20, 2, 8, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = routed(x, torch.arange(20) % 2, weight, bias[0])
+        assert y.dtype == torch.nn.functional.linear(x, weight[0]).dtype == torch.bfloat16
+
+
+def test_triton_is_for_cuda_alone():
+    assert not runs_triton(torch.zeros(3, 2))
+    assert not runs_triton(torch.zeros(3, 2, device="meta"))

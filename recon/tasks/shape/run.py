@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +22,7 @@ from recon.metrics.surface import iou
 from recon.runtime import Precision, Runtime
 from recon.shapes.pool import build_pool
 from recon.shapes.shape import Shape
+from recon.tasks.bench import Bench
 from recon.tasks.shape.fitted import Fitted
 from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
 from recon.tasks.shape.reference import read_reference, write_reference
@@ -41,9 +40,6 @@ from recon.training.settings import from_plain, to_plain
 
 PRETRAINING = "pretraining.json"
 """In a run's folder: what its pretraining cost, which its seconds include."""
-
-Say = Callable[[str], None]
-"""Told what happens, a line at a time."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +62,6 @@ class Plan:
             "precision": self.precision,
             **to_plain(self.settings),
         }
-
-
-@dataclass
-class Bench:
-    """Where a run works: machine, cache, voice, and what it has taken so far."""
-
-    run_on: Runtime
-    cache: Path
-    say: Say
-    quiet: bool = False
-
-    def __post_init__(self) -> None:
-        self.timings: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Book the time since the last lap."""
-        now = time.perf_counter()
-        self.timings[name] = round(self.timings.get(name, 0.0) + now - self._last, 3)
-        self._last = now
 
 
 def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:

@@ -1,4 +1,4 @@
-"""Frames and simple geometry. Normalised: the shape within [-1, 1]^3; cube: the domain that a field sees, [-1, 1]^d."""
+"""Triangle meshes, and the frames they live in. Normalised: the shape within [-1, 1]^3; input: as in the file."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Posed pictures on disk to a `Scene`, whatever their layout; and writing one."""
