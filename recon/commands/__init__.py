@@ -15,6 +15,9 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "sdf": Command("shape", "learn a signed distance field from a mesh or point cloud", "recon sdf --shape idol"),
     "occ": Command("shape", "learn an occupancy field from a mesh", "recon occ --shape path/to/mesh.ply --field asmr"),
+    "nerf": Command(
+        "nerf", "learn a radiance field from posed pictures", "recon nerf --scene path/to/folder --field loe"
+    ),
     "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
     "export": Command("export", "the mesh of a run, in any format", "recon export latest --format glb --colour error"),
     "data": Command("data", "fetch sets of the catalogue", "recon data get family"),

@@ -65,9 +65,13 @@ class RadianceField(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:
         """Colours [n 3] in [0, 1] seen in unit directions d, and densities [n] per world unit, at world points."""
+        features, density = self.features(x)
+        return self.colour_of(features, d), density
+
+    def features(self, x: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "n c"], Float[Tensor, " n"]]:
+        """What `colour_of` needs, and densities per world unit, at world points."""
         features = self.field(self.space.to_cube(x))
-        density = self._activate(self._raw(features)) * self.space.rate(x)
-        return self._colour(features, d), density
+        return features, self._activate(self._raw(features)) * self.space.rate(x)
 
     def _raw(self, features: Tensor) -> Tensor:
         return self.density_layer(features)[:, 0] if self.head.kind == "view" else features[:, 0]
@@ -75,7 +79,8 @@ class RadianceField(nn.Module):
     def _activate(self, raw: Tensor) -> Tensor:
         return self.head.density_scale * nn.functional.softplus(raw + self.head.density_bias)
 
-    def _colour(self, features: Tensor, d: Tensor) -> Tensor:
+    def colour_of(self, features: Float[Tensor, "n c"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Colours in [0, 1] of points seen in unit directions."""
         if self.head.kind == "direct":
             return torch.sigmoid(features[:, 1:])
         encoded = positional_encoding(d, DIRECTION_FREQUENCIES)

@@ -23,7 +23,7 @@ COARSE = 16
 """Cells a side of the coarsest grid that is carved."""
 WHITE = 250
 """Three-channel pictures on white show the object where a channel is darker than this."""
-TRIES = ((0.75, 0.0), (0.5, 0.0), (0.25, 0.0), (0.0, 0.0), (0.25, 0.05), (0.25, 0.15))
+TRIES = ((0.75, 0.0), (0.5, 0.0), (0.25, 0.0), (0.75, 0.05), (0.5, 0.05), (0.1, 0.0), (0.75, 0.15), (0.5, 0.15))
 """Shares of the views that must see a cell, and that may call it empty all the same; the first that explains the
 silhouettes is taken: a strict rule gives a tight box, a lenient one forgives cropped pictures and wrong masks."""
 EXPLAINED = 0.995
@@ -206,7 +206,7 @@ def _possible(
         against[alive] += empty
         if empty.any():
             alive = alive[against[alive] <= allowed]
-    return (against <= allowed) & (views >= max(share * len(seen), 1))
+    return (against <= allowed) & (views >= max(share * len(seen), min(2, len(seen))))
 
 
 def _explained(seen: Silhouettes, box: Box, keep: Bool[Tensor, "n n n"]) -> float:
@@ -217,7 +217,9 @@ def _explained(seen: Silhouettes, box: Box, keep: Bool[Tensor, "n n n"]) -> floa
     hit = total = 0
     for view in range(0, len(seen), math.ceil(len(seen) / 30)):
         corner, front, _ = footprint(seen.cameras, view, points, radius)
-        x0, y0, x1, y1 = (part[front] for part in _clipped(corner, seen.cameras))
+        # a cell that fills a picture, next to its camera, would explain whatever the picture shows
+        small = front & (corner[2] - corner[0] < seen.cameras.width / 3)
+        x0, y0, x1, y1 = (part[small] for part in _clipped(corner, seen.cameras))
         edges = torch.zeros(seen.cameras.height + 1, seen.cameras.width + 1, dtype=torch.int32)
         for y, x, sign in ((y0, x0, 1), (y1, x1, 1), (y0, x1, -1), (y1, x0, -1)):
             edges.index_put_((y, x), torch.full((len(y),), sign, dtype=torch.int32), accumulate=True)

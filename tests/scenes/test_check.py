@@ -41,21 +41,26 @@ def moved(ball, view, pose):
 
 def faults(ball):
     first = ball.splits["train"][0]
+    away = (ball.cameras.forward().sum(dim=1) < -0.5).nonzero()[:, 0].tolist()
     same = ball.images.clone()
     same[3] = same[2]
     plain = ball.images.clone()
     plain[5] = 9
     turned = replace(ball.cameras, pose=ball.cameras.pose * torch.tensor([1.0, -1, -1, 1]))
-    away = ball.cameras.pose[ball.splits["test"][0]] + torch.tensor([0, 0, 0, 9.0])
+    far = ball.cameras.pose[ball.splits["test"][0]] + torch.tensor([0, 0, 0, 9.0])
     small = Space("box", Box((-1e-3, -1e-3, -1e-3), (1e-3, 1e-3, 1e-3)))
     huge = Space("box", Box((-1e3, -1e3, -1e3), (1e3, 1e3, 1e3)))
     apart = Space("box", Box((50.0, 50.0, 50.0), (51.0, 51.0, 51.0)))
     return {
-        "box apart": (ball, apart, "no camera looks at the box"),
+        "box apart": (
+            replace(ball, splits={"train": tuple(away[1:]), "test": (away[0],)}),
+            apart,
+            "no camera looks at the box",
+        ),
         "box huge": (ball, huge, "very large"),
         "box small": (ball, small, "very small"),
         "doubled pose": (moved(ball, first, ball.cameras.pose[first + 1]), AROUND, "1 views have the pose of another"),
-        "far test": (moved(ball, ball.splits["test"][0], away), AROUND, "far from all training views"),
+        "far test": (moved(ball, ball.splits["test"][0], far), AROUND, "far from all training views"),
         "few views": (replace(ball, splits={"train": (1, 2, 3), "test": (4,)}), AROUND, "only 3 training views"),
         "one colour": (replace(ball, images=plain), AROUND, "of one colour"),
         "opencv axes": (replace(ball, cameras=turned), AROUND, "do not look at a common point"),

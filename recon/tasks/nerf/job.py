@@ -1,4 +1,4 @@
-"""The training job of a scene: rays through random pixels of all training views, first through voxels, then the field."""
+"""The training job of a scene: rays through random pixels of all training views; voxels learn first, then the field."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from recon.geometry import Rays, Space
 from recon.rendering.volume import Rendering, Samples, composite, distortion, ray_entropy, weights
 from recon.runtime import Runtime
 from recon.scenes.scene import Scene
+from recon.tasks.nerf.fitted import place
 from recon.tasks.nerf.sampling import HIDDEN, Lit
 from recon.tasks.nerf.settings import NerfSettings
 from recon.training.job import Job
@@ -58,6 +59,8 @@ class NerfJob(Job):
         self._views = torch.tensor(scene.splits["train"])
         self._seed = settings.train.seed
         self._samples = 0
+        self.step, self.stage = -1, ""
+        """The update that was computed last, and its stage."""
 
     # -- what the loop asks for ---------------------------------------------------------------------------------
 
@@ -80,6 +83,7 @@ class NerfJob(Job):
 
     def loss(self, step: int) -> dict[str, Tensor]:
         stage, start, end = self.plan.span_at(step)
+        self.step, self.stage = step, stage.name
         rough = self.run_on.precision == "bf16-inside" and step < self.settings.full_precision_from * self.plan.steps
         runtime.set_products("bf16-inside" if rough else "float32")
         rng = torch.Generator().manual_seed((self._seed << 32) + step)
@@ -205,12 +209,6 @@ class NerfJob(Job):
         alone = lit is self.voxels or self.voxels is None
         turn = done // self.settings.rays.refresh
         lit.update_grid(rng, everywhere=lit is self.voxels or (alone and turn <= WARMUP_GRID))
-
-
-def place(rays: Rays, samples: Samples) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 3"]]:
-    """Where samples are evaluated, and the directions they are seen in."""
-    direction = rays.direction[samples.ray]
-    return rays.origin[samples.ray] + samples.middle[:, None] * direction, direction
 
 
 def part_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -1,0 +1,185 @@
+"""`recon nerf`: learn a radiance field from posed pictures, or go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from recon import runtime
+from recon.commands.common import be_quiet, print_files, print_json, print_scores, refuse_misspelt, say, take_name
+from recon.commands.machine import EXIT, Machine, check_stop, take_resume
+from recon.data.find import cache_home, datasets_home, find_scene
+from recon.fields import FIELDS
+from recon.metrics.image import Lpips
+from recon.report.page import write_report
+from recon.scenes.read import read_scene
+from recon.scenes.region import Kind, space_for
+from recon.scenes.scene import Scene
+from recon.tasks.bench import Bench
+from recon.tasks.nerf.reference import read_reference
+from recon.tasks.nerf.run import Plan, finish, fit, read_plan, start
+from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, NerfSettings, Preset, preset
+from recon.tasks.scene_making import make_figurines
+from recon.training.run import Run
+
+FIGURINES = "figurines"
+
+
+@dataclass(frozen=True)
+class Fit(Machine):
+    """Flags of a new run that are not settings."""
+
+    scene: str = FIGURINES
+    """A folder of posed pictures (NSVF, Blender, instant-ngp or nerfstudio, LLFF, COLMAP), a name in datasets/ or the
+    folders of RECON_DATA, or figurines, which is made at first use."""
+    downscale: int = 1
+    """Average this many pixels of the files along each side into one."""
+    space: Kind = "auto"
+    """What the field covers: a box, a contraction of all space, or a forward-facing frustum (ndc)."""
+    steps: int | None = None
+    """Optimiser steps; rescales every stage and schedule of the preset."""
+    stop_after: int | None = None
+    """Stop after this many steps, as an interruption would; --resume goes on."""
+    seed: int = 0
+    """Of weights and batches."""
+    out: Path | None = None
+    """Folder of the run; default renders/nerf/SCENE/FIELD/TIME."""
+    lpips_weights: Path | None = None
+    """A safetensors file with LPIPS's backbone and heads (README); without it, lpips is null."""
+
+
+@dataclass(frozen=True)
+class Resume(Machine):
+    """Flags of a run that goes on; its settings are in its folder, its pictures where they were."""
+
+    stop_after: int | None = None
+    """Stop after this many steps in all."""
+    scene: str | None = None
+    """Where the scene is now, if it was moved."""
+    lpips_weights: Path | None = None
+    """A safetensors file with LPIPS's backbone and heads."""
+
+
+def main(name: str, argv: Sequence[str]) -> int:
+    """Parse, train, finish, print."""
+    del name
+    resumed, rest = take_resume(argv)
+    if resumed is not None:
+        return _resume(resumed, tyro.cli(Resume, args=rest, prog="recon nerf --resume RUN"))
+    flags, plan = _parse(rest)
+    check_stop(flags.stop_after)
+    lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
+    voice = be_quiet if flags.quiet else say
+    run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads)
+    plan = replace(plan, precision=run_on.precision)
+    voice(_headline(plan, flags.scene, run_on))
+    bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    scene = _read(flags.scene, flags.downscale, bench)
+    space = space_for(scene, flags.space)
+    voice(describe(scene, space.kind))
+    bench.lap("reading")
+    run = start(plan, scene, space, flags.downscale, flags.out)
+    return _complete(plan, scene, run, bench, flags, lpips=lpips)
+
+
+def _resume(name: str, flags: Resume) -> int:
+    check_stop(flags.stop_after)
+    lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
+    run = Run.open(name)
+    plan, warnings = read_plan(run)
+    reference = read_reference(run.folder)
+    voice = be_quiet if flags.quiet else say
+    precision = plan.precision if flags.precision == "auto" else flags.precision
+    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads)
+    voice(_headline(plan, f"{reference.name} (resuming {run.folder})", run_on))
+    for text in warnings:
+        say(f"warning: {text}")
+    bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    scene = _read(flags.scene or str(reference.folder), reference.downscale, bench)
+    if scene.files != reference.files or scene.splits != reference.splits:
+        raise ValueError(f"{scene.folder} holds other pictures than those that {run.folder} was begun with")
+    bench.lap("reading")
+    return _complete(plan, scene, run, bench, flags, resume=True, lpips=lpips)
+
+
+def _read(name: str, downscale: int, bench: Bench) -> Scene:
+    """The scene that a person named, with what its reader did said aloud."""
+    if name.lower() == FIGURINES:
+        folder = make_figurines(datasets_home() / "scenes" / FIGURINES, bench.say)
+    else:
+        folder = find_scene(name)
+    scene = read_scene(folder, downscale=downscale, cache=bench.cache)
+    for note in scene.notes:
+        bench.say(f"scene: {note}")
+    return scene
+
+
+def describe(scene: Scene, kind: str) -> str:
+    """One line about a scene as it was read."""
+    counts = ", ".join(f"{len(views)} {split}" for split, views in scene.splits.items())
+    size = f"{scene.cameras.width}x{scene.cameras.height}"
+    alpha = ", with alpha" if scene.has_alpha else ""
+    return f"scene: {scene.name} ({scene.layout}), views: {counts}, {size}{alpha}; space: {kind}"
+
+
+def _complete(
+    plan: Plan,
+    scene: Scene,
+    run: Run,
+    bench: Bench,
+    flags: Fit | Resume,
+    *,
+    resume: bool = False,
+    lpips: Lpips | None = None,
+) -> int:
+    fitted, outcome = fit(plan, scene, run, bench, resume=resume, stop_after=flags.stop_after)
+    if outcome.status != "done":
+        say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
+    metrics = finish(plan, fitted, outcome, run, bench, lpips=lpips)
+    metrics["files"]["report"] = write_report(run).name
+    run.write_metrics(metrics)
+    if flags.json:
+        print_json(metrics)
+    else:
+        print(f"nerf of {scene.name}: {metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training")
+        print_scores(metrics["scores"], ("psnr", "ssim", "lpips"))
+        images = {"images": {name: "" for name in ("views", "inside", "test_...")}}
+        print_files(run.folder, {**metrics["files"], **images, "scores": "metrics.json"})
+    if outcome.status in ("stopped", "interrupted"):
+        say(f"go on with: recon nerf --resume {run.folder}")
+    return EXIT[outcome.status]
+
+
+def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
+    steps = f"{plan.settings.train.steps:,} steps"
+    return f"recon nerf: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
+
+
+def _parse(argv: Sequence[str]) -> tuple[Any, Plan]:
+    """Names first, for they decide which other flags there are and what they default to; then everything else."""
+    field_name, rest = take_name(argv, "--field", FIELDS)
+    preset_name, rest = take_name(rest, "--preset", PRESETS)
+    refuse_misspelt(rest, ("--field", "--preset", "--resume"))
+    field_name = field_name or DEFAULT_FIELD
+    chosen: Preset = preset_name or ("best" if runtime.has_gpu() else "quick")  # pyright: ignore[reportAssignmentType]
+    settings = preset(chosen, field_name)
+    flags_class = make_dataclass(
+        "Flags",
+        [("settings", Annotated[NerfSettings, tyro.conf.arg(name="")], field(default=settings))],
+        bases=(Fit,),
+        frozen=True,
+    )
+    names = {"field": FIELDS, "preset": PRESETS}
+    listed = "".join(f"--{name} NAME: {', '.join(known)}. " for name, known in names.items())
+    about = f"Learn a scene. {listed}--resume RUN goes on with a run. Below: the flags of {field_name}, {chosen}."
+    flags = tyro.cli(flags_class, args=rest, prog="recon nerf", description=about)
+    settings = replace(flags.settings, train=replace(flags.settings.train, seed=flags.seed))
+    if flags.steps is not None:
+        if flags.steps < 1:
+            raise ValueError(f"--steps must be at least 1, got {flags.steps}")
+        settings = settings.with_steps(flags.steps)
+    return flags, Plan(field_name, chosen, settings)
