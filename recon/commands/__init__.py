@@ -19,6 +19,9 @@ COMMANDS: dict[str, Command] = {
         "nerf", "learn a radiance field from posed pictures", "recon nerf --scene path/to/folder --field loe"
     ),
     "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
-    "export": Command("export", "the mesh of a run, in any format", "recon export latest --format glb --colour error"),
-    "data": Command("data", "fetch sets of the catalogue", "recon data get family"),
+    "render": Command(
+        "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"
+    ),
+    "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
+    "data": Command("data", "fetch sets, check scenes, make scenes from meshes", "recon data check path/to/folder"),
 }

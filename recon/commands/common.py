@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from recon.training.run import Run
 
 KEY_SCORES = (
     "iou",
@@ -38,10 +41,14 @@ def take_name(argv: Sequence[str], flag: str, known: Iterable[str]) -> tuple[str
             rest.append(word)
     names = list(known)
     if value is not None and value not in names:
-        near = difflib.get_close_matches(value, names, n=1)
-        hint = f"perhaps you meant {near[0]}" if near else f"known: {', '.join(names)}"
-        raise ValueError(f"{flag} {value} is unknown; {hint}")
+        raise ValueError(f"{flag} {value} is unknown; {nearest_of(value, names)}")
     return value, rest
+
+
+def nearest_of(typed: str, known: Sequence[str]) -> str:
+    """What to say of a name that is none of those known."""
+    near = difflib.get_close_matches(typed, known, n=1)
+    return f"perhaps you meant {near[0]}" if near else f"known: {', '.join(known)}"
 
 
 def refuse_misspelt(argv: Sequence[str], flags: Sequence[str]) -> None:
@@ -50,6 +57,32 @@ def refuse_misspelt(argv: Sequence[str], flags: Sequence[str]) -> None:
         near = difflib.get_close_matches(word.split("=", 1)[0], flags, n=1, cutoff=0.8) if word[:2] == "--" else []
         if near:
             raise ValueError(f"there is no flag {word}; perhaps you meant {near[0]}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of a size as people type it, 800x600."""
+    match = re.fullmatch(r"(\d{1,6})[x*](\d{1,6})", text.strip().lower())
+    if not match:
+        raise ValueError(f"--size wants WIDTHxHEIGHT in pixels, such as 800x600; got '{text}'")
+    return int(match[1]), int(match[2])
+
+
+def kind_of(run: Run) -> Literal["shape", "scene"]:
+    """What a run has learned. ValueError for what no command here knows."""
+    task = run.read_config()["task"]
+    if task in ("sdf", "occ"):
+        return "shape"
+    if task != "nerf":
+        raise ValueError(f"{run.folder} is a run of '{task}', not of a shape or a scene")
+    return "scene"
+
+
+def refuse_flags(flags: Any, names: Iterable[str], run: Run, kind: str) -> None:
+    """ValueError where a flag was given (differs from its default) that makes no sense for this kind of run."""
+    for name in names:
+        if getattr(flags, name) != getattr(type(flags), name):
+            other = {"shape": "scene", "scene": "shape"}[kind]
+            raise ValueError(f"--{name.replace('_', '-')} is for runs of a {other}; {run.folder} is one of a {kind}")
 
 
 def say(line: str) -> None:

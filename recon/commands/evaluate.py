@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from recon import runtime
-from recon.commands.common import print_json, print_scores, say
+from recon.commands.common import be_quiet, kind_of, print_json, print_scores, refuse_flags, say
 from recon.commands.machine import Machine
 from recon.data.find import cache_home
+from recon.metrics.image import Lpips
 from recon.tasks.bench import Bench
-from recon.tasks.shape.run import evaluate, pretraining_seconds, reopen
+from recon.tasks.nerf import run as scene_runs
+from recon.tasks.shape import run as shape_runs
 from recon.tasks.shape.versus import score_meshes
 from recon.training.run import Run
+
+WORST = 3
+"""Views with the lowest scores that are named."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,9 @@ class EvalRun(Machine):
     run: Annotated[str, tyro.conf.Positional] = "latest"
     """A run folder, a name under renders/, or latest. (Or the word mesh: recon eval mesh PRED TRUE.)"""
     protocol: Literal["as run", "default", "paper"] = "as run"
-    """Exact scores, or Neural Experts' paper's; by default what the run used."""
+    """Shapes: exact scores, or Neural Experts' paper's; by default what the run used."""
+    lpips_weights: Path | None = None
+    """Scenes: a safetensors file with LPIPS's backbone and heads (README); without it, lpips is null."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +75,52 @@ def _mesh(flags: EvalMesh) -> int:
 
 def _run(flags: EvalRun) -> int:
     run = Run.open(flags.run)
+    kind = kind_of(run)
+    refuse_flags(flags, {"shape": ["lpips_weights"], "scene": ["protocol"]}[kind], run, kind)
+    lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
     run_on = runtime.start(flags.device, flags.precision, 0, flags.threads)
-    say(f"recon eval: {run.folder}, on {run_on.line()}")
-    plan, fitted, saved, warnings = reopen(run, run_on)
+    bench = Bench(run_on, cache_home(), be_quiet if flags.quiet else say, flags.quiet)
+    bench.say(f"recon eval: {run.folder}, on {run_on.line()}")
+    result = _shape(flags, run, bench) if kind == "shape" else _scene(run, bench, lpips)
+    if flags.json:
+        print_json(result)
+        return 0
+    print(f"{result['task']} of {result['data']}: {result['params']:,} parameters, step {result['steps']:,}")
+    if kind == "shape":
+        print_scores(result["scores"])
+    else:
+        print_scores(result["scores"], ("psnr", "ssim", "lpips"))
+        print_views(result["rows"])
+    return 0
+
+
+def _shape(flags: EvalRun, run: Run, bench: Bench) -> dict[str, Any]:
+    plan, fitted, saved, warnings = shape_runs.reopen(run, bench.run_on)
     for text in warnings:
         say(f"warning: {text}")
     if flags.protocol != "as run":
         plan = replace(plan, protocol=flags.protocol)
-    bench = Bench(run_on, cache_home(), say, flags.quiet)
-    result = evaluate(plan, fitted, run, bench)
-    trained = float(saved.state.get("seconds", 0.0)) + pretraining_seconds(run)
-    result |= {"steps": saved.step, "seconds": round(trained, 3), "warnings": warnings, "timings": bench.timings}
-    if flags.json:
-        print_json(result)
-    else:
-        print(f"{plan.task} of {result['data']}: {result['params']:,} parameters, step {saved.step:,}")
-        print_scores(result["scores"])
-    return 0
+    result = shape_runs.evaluate(plan, fitted, run, bench)
+    trained = float(saved.state.get("seconds", 0.0)) + shape_runs.pretraining_seconds(run)
+    about = {"steps": saved.step, "seconds": round(trained, 3), "warnings": warnings, "timings": bench.timings}
+    return result | about
+
+
+def _scene(run: Run, bench: Bench, lpips: Lpips | None) -> dict[str, Any]:
+    plan, fitted, saved, warnings = scene_runs.reopen(run, bench.run_on)
+    for text in warnings:
+        say(f"warning: {text}")
+    bench.say(f"rendering {len(fitted.reference.test)} held-out views")
+    result = scene_runs.evaluate(plan, fitted, run, bench, lpips=lpips)
+    trained = float(saved.state.get("seconds", 0.0))
+    about = {"steps": saved.step, "seconds": round(trained, 3), "warnings": warnings, "timings": bench.timings}
+    return result | about
+
+
+def print_views(rows: list[dict[str, Any]]) -> None:
+    """The worst views and the best one, by PSNR."""
+    order = sorted(rows, key=lambda row: row["psnr"])
+    shown = [("worst", row) for row in order[: min(WORST, len(order) - 1)]] + [("best", order[-1])]
+    for label, row in shown:
+        ssim = "" if row["ssim"] is None else f", ssim {row['ssim']:.4f}"
+        print(f"  {label:<20} {row['psnr']:.2f} dB{ssim}  {row['file']}")

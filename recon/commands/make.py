@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from recon.commands.common import print_json, say
+from recon.commands.common import parse_size, print_json, say
 from recon.data.find import datasets_home, find_shape
 from recon.scenes.make import MakeSettings
 from recon.scenes.write import Format
@@ -68,11 +67,3 @@ def make(argv: Sequence[str]) -> int:
         print(f"{out}\n  {settings.views} training and {settings.test_views} test views, {width}x{height}")
         print(f"  try: recon nerf --scene {out}")
     return 0
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height of a size as people type it, 800x600."""
-    match = re.fullmatch(r"(\d{1,6})[x*](\d{1,6})", text.strip().lower())
-    if not match:
-        raise ValueError(f"--size wants WIDTHxHEIGHT in pixels, such as 800x600; got '{text}'")
-    return int(match[1]), int(match[2])

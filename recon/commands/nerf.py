@@ -12,21 +12,18 @@ import tyro
 from recon import runtime
 from recon.commands.common import be_quiet, print_files, print_json, print_scores, refuse_misspelt, say, take_name
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
-from recon.data.find import cache_home, datasets_home, find_scene
+from recon.commands.scenes import FIGURINES, named_scene
+from recon.data.find import cache_home
 from recon.fields import FIELDS
 from recon.metrics.image import Lpips
 from recon.report.page import write_report
-from recon.scenes.read import read_scene
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
 from recon.tasks.nerf.reference import read_reference
 from recon.tasks.nerf.run import Plan, finish, fit, read_plan, start
 from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, NerfSettings, Preset, preset
-from recon.tasks.scene_making import make_figurines
 from recon.training.run import Run
-
-FIGURINES = "figurines"
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     plan = replace(plan, precision=run_on.precision)
     voice(_headline(plan, flags.scene, run_on))
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
-    scene = _read(flags.scene, flags.downscale, bench)
+    scene = named_scene(flags.scene, flags.downscale, bench.say)
     space = space_for(scene, flags.space)
     voice(describe(scene, space.kind))
     bench.lap("reading")
@@ -99,23 +96,11 @@ def _resume(name: str, flags: Resume) -> int:
     for text in warnings:
         say(f"warning: {text}")
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
-    scene = _read(flags.scene or str(reference.folder), reference.downscale, bench)
+    scene = named_scene(flags.scene or str(reference.folder), reference.downscale, bench.say)
     if scene.files != reference.files or scene.splits != reference.splits:
         raise ValueError(f"{scene.folder} holds other pictures than those that {run.folder} was begun with")
     bench.lap("reading")
     return _complete(plan, scene, run, bench, flags, resume=True, lpips=lpips)
-
-
-def _read(name: str, downscale: int, bench: Bench) -> Scene:
-    """The scene that a person named, with what its reader did said aloud."""
-    if name.lower() == FIGURINES:
-        folder = make_figurines(datasets_home() / "scenes" / FIGURINES, bench.say)
-    else:
-        folder = find_scene(name)
-    scene = read_scene(folder, downscale=downscale, cache=bench.cache)
-    for note in scene.notes:
-        bench.say(f"scene: {note}")
-    return scene
 
 
 def describe(scene: Scene, kind: str) -> str:

@@ -26,7 +26,7 @@ class Box:
     def __post_init__(self) -> None:
         for low, high in zip(self.low, self.high, strict=True):
             if not -1e12 < low < high < 1e12:
-                raise ValueError(f"a box needs finite corners with low < high on each axis, got {self.low}, {self.high}")
+                raise ValueError(f"a box needs finite corners, low < high on each axis, got {self.low}, {self.high}")
 
     @property
     def centre(self) -> Triple:

@@ -1,4 +1,4 @@
-"""Which cells of the cube hold anything: a grid that follows a density while it is learned, so that rays skip the rest."""
+"""Which cells of the cube hold anything: a grid that follows a density while it is learned; rays skip the rest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OccupancyGrid(nn.Module):
     def __init__(self, resolution: int = 64, decay: float = 0.8) -> None:
         super().__init__()
         if resolution < 2 or not 0 <= decay < 1:
-            raise ValueError(f"an occupancy grid needs 2 cells an axis and a decay in [0, 1), got {resolution}, {decay}")
+            raise ValueError(f"occupancy grids need 2 cells an axis and a decay in [0, 1), got {resolution}, {decay}")
         self.resolution, self.decay = resolution, decay
         self.register_buffer("density", torch.full((resolution**3,), torch.inf))
         self.register_buffer("occupied", torch.ones(resolution**3, dtype=torch.bool))
@@ -61,4 +61,8 @@ class OccupancyGrid(nn.Module):
     def dilated(self, cells: int) -> Bool[Tensor, "n n n"]:
         """Cells within `cells` steps (also diagonal ones) of an occupied cell."""
         grid = self.occupied.reshape(1, 1, *[self.resolution] * 3).float()
-        return nn.functional.max_pool3d(grid, 2 * cells + 1, stride=1, padding=cells)[0, 0] > 0
+        for axis in range(3):  # a box's maximum is that of its sides, one after the other
+            size, padding = [1, 1, 1], [0, 0, 0]
+            size[axis], padding[axis] = 2 * cells + 1, cells
+            grid = nn.functional.max_pool3d(grid, size, stride=1, padding=padding)
+        return grid[0, 0] > 0

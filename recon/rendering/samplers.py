@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from recon.geometry import Rays, Space
 from recon.rendering.occupancy import OccupancyGrid
-from recon.rendering.volume import Samples, weights
+from recon.rendering.volume import KERNELS, Samples, weights
 
 WorldDensity = Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]
 """World points to density per world unit."""
 STRIDE = 4
 """Steps of the finest march that are first looked at as one."""
+REACH = {"box": 0.375, "contracted": 0.75, "ndc": 0.5}
+"""How far the middles of a block's steps may lie from half way between the block's ends, in parts of the ends' distance
+(largest coordinate). A ray in a box is straight: 1.5 of 4 steps. In ndc each coordinate only grows or only falls along
+a ray: they stay between the ends. A contracted ray bends, most where another coordinate becomes the largest: 5/8."""
 
 
 class RaySampler(nn.Module):
@@ -60,7 +64,7 @@ class UniformSampler(RaySampler):
             jitter = torch.rand(len(rays), self.count - 1, generator=rng).to(near.device) - 0.5
             inner = share[:, 1:-1] + jitter / self.count
             share = torch.cat([share[:, :1], inner, share[:, -1:]], dim=1)
-        return near[:, None] + (far - near).clamp(min=0)[:, None] * share
+        return torch.lerp(near[:, None], torch.maximum(near, far)[:, None], share)  # exact at both ends
 
     def forward(self, rays: Rays, density: WorldDensity, rng: torch.Generator | None = None) -> Samples:
         return self._packed(self.edges(rays, rng))
@@ -107,45 +111,38 @@ def invert_cdf(
 class OccupancySampler(RaySampler):
     """A march in steps of one (even) length; only steps whose middle lies in an occupied cell are kept.
 
-    Four steps at a time are first looked up in a dilated grid, which misses nothing and drops most of space."""
+    Four steps at a time are first looked up in a dilated grid, which misses nothing and drops most of space. A step
+    that is cut short by an end of its ray counts where the middle of the whole step lies, or the nearest cell."""
 
     def __init__(self, space: Space, grid: OccupancyGrid, step: float) -> None:
         super().__init__(space)
         if not step > 0:
             raise ValueError(f"the march needs a step length above 0, got {step}")
         self.grid, self.step = grid, step
+        # In cells; blocks that reach farther are searched step by step.
+        reach = REACH[space.kind] * STRIDE * step * self._usual_rate() * grid.resolution / 2
+        self._dilation = math.ceil(reach + 1e-3)
         self._coarse: Tensor | None = None
 
     def refresh(self) -> None:
         """To be called when the grid has changed."""
-        # The farthest middle of four lies 1.5 steps from theirs; a step is at most this many cells long in the cube.
-        cells = 1.5 * self.step * self._longest_rate() * self.grid.resolution / 2
-        self._coarse = self.grid.dilated(math.ceil(cells)).reshape(-1)
+        self._coarse = self.grid.dilated(self._dilation).reshape(-1)
 
-    def _longest_rate(self) -> float:
-        """The largest length in the cube of a unit of the even measure, along one axis."""
+    def _usual_rate(self) -> float:
+        """Length in the cube, along one axis, of a unit of the even measure: in a box at most, else of most rays."""
         half = self.space.box.half
         if self.space.kind == "box":
             return 1 / min(half)
-        if self.space.kind == "contracted":
-            return 0.5 / min(half)
-        return 2 / self.space.near
+        return 0.6 / min(half) if self.space.kind == "contracted" else 3 / self.space.near
 
     @torch.no_grad()
     def forward(self, rays: Rays, density: WorldDensity, rng: torch.Generator | None = None) -> Samples:
-        if self._coarse is None:
-            self.refresh()
-        coarse, (near, far) = self._coarse, self._ends(rays)
-        assert coarse is not None
-        stride = STRIDE * self.step
-        blocks = max(1, math.ceil(float((far - near).clamp(min=0).amax()) / stride + 1)) if len(rays) else 1
+        near, far = self._ends(rays)
         offset = torch.rand(len(rays), generator=rng).to(near.device) if rng is not None else 0.5
         start = near - (1 - offset) * self.step
-        block = start[:, None] + torch.arange(blocks, device=near.device) * stride
-        ray, which = (block < far[:, None]).nonzero(as_tuple=True)
-        s = block[ray, which]
-        found = coarse[self.grid.cell_of(self._cube(rays, ray, s + stride / 2))]
-        ray, s = ray[found], s[found]
+        if KERNELS.march and near.device.type == KERNELS.device and self.space.kind == "box" and len(rays):
+            return KERNELS.march(self, rays, start)
+        ray, s = self._blocks(rays, start, near, far)
         s0 = (s[:, None] + torch.arange(STRIDE, device=s.device) * self.step).flatten()
         ray = ray.repeat_interleave(STRIDE)
         low, high = near[ray], far[ray]
@@ -155,6 +152,29 @@ class OccupancySampler(RaySampler):
         s1 = torch.minimum(s0 + self.step, high[keep])
         s0 = torch.maximum(s0, low[keep])
         return Samples(self.space.from_even(s0), self.space.from_even(s1), ray)
+
+    def _blocks(self, rays: Rays, start: Tensor, near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+        """Rays and beginnings (even measure) of the blocks of STRIDE steps that may hold a step in an occupied cell."""
+        if self._coarse is None:
+            self.refresh()
+        coarse, stride = self._coarse, STRIDE * self.step
+        assert coarse is not None
+        end = torch.where(near < far, far, start)  # no block where a ray misses
+        count = math.ceil(float((end - start).amax()) / stride) if len(rays) else 0
+        s = start[:, None] + torch.arange(count + 1, device=start.device) * stride
+        block = s[:, :-1] < end[:, None]
+        if self.space.kind == "box":
+            ray, which = block.nonzero(as_tuple=True)
+            s = s[ray, which]
+            found = coarse[self.grid.cell_of(self._cube(rays, ray, s + stride / 2))]
+            return ray[found], s[found]
+        x = rays.origin[:, None] + self.space.from_even(s)[..., None] * rays.direction[:, None]
+        u = self.space.to_cube(x.flatten(0, 1)).clamp_(-1, 1).unflatten(0, s.shape)
+        a, b = u[:, :-1].flatten(0, 1), u[:, 1:].flatten(0, 1)
+        reach = REACH[self.space.kind] * (b - a).abs_().amax(dim=1) * (self.grid.resolution / 2)
+        found = coarse[self.grid.cell_of((a + b) / 2)] | (reach > self._dilation)
+        ray, which = (block & found.view(block.shape)).nonzero(as_tuple=True)
+        return ray, s[ray, which]
 
     def _cube(self, rays: Rays, ray: Tensor, s: Tensor) -> Tensor:
         t = self.space.from_even(s)

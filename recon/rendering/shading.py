@@ -19,6 +19,8 @@ CLAY = (219, 203, 187)
 """The colour of a surface that has none."""
 BACKGROUND = (255, 255, 255)
 
+# libigl takes a triangle for edge-on where twice its area, as the ray sees it, is below 1e-6: faces have to be large.
+_SIZE = 1e7
 _CREASE = 35.0  # degrees between faces from which an edge looks sharp
 _BEHIND = 0.45  # brightness of a surface seen from its inside
 
@@ -134,12 +136,16 @@ def _cast(
     if not len(mesh.faces):
         nothing = np.zeros((0, 3))
         return Hits(np.zeros(len(origins), bool), nothing, nothing, nothing)
-    vertices, faces = np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.int64)
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    middle, scale = (low + high) / 2, _SIZE / max(float((high - low).max()), 1e-300)
+    vertices = np.ascontiguousarray((mesh.vertices - middle) * scale, np.float64)
+    faces = np.ascontiguousarray(mesh.faces, np.int64)
+    start = np.ascontiguousarray((origins - middle) * scale)
     tree = igl.AABB()
     tree.init(vertices, faces)
-    face, t, uv = map(np.asarray, tree.intersect_ray_first(vertices, faces, origins, directions))
+    face, t, uv = map(np.asarray, tree.intersect_ray_first(vertices, faces, start, directions))
     hit = face >= 0
-    face, t, directions = face[hit], t[hit], directions[hit]
+    face, t, directions = face[hit], t[hit] / scale, directions[hit]
     u, v = uv[hit, 0], uv[hit, 1]
     weights = np.stack([1 - u - v, u, v], axis=1)
     corner_normals = np.asarray(igl.per_corner_normals(vertices, faces, _CREASE)).reshape(-1, 3, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,20 @@ class Rendering:
     """Part of the light of its ray that each sample sends."""
 
 
+@dataclass
+class Kernels:
+    """Compiled stand-ins for plain torch on one type of device; `recon.rendering.accelerated` puts them here."""
+
+    device: str = ""
+    weights: Callable[[Tensor, Samples, int], tuple[Tensor, Tensor]] | None = None
+    march: Callable[..., Samples] | None = None
+
+
+KERNELS = Kernels()
+OPAQUE = 1e3
+"""Optical thickness that lets nothing through in any precision: more would only cost other rays' sums their digits."""
+
+
 def opacity(density: Float[Tensor, " m"], length: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
     """Chance that light stops within an interval (LoE, Eq. 6)."""
     return -torch.expm1(-density * length)  # expm1 keeps thin intervals exact
@@ -56,17 +72,19 @@ def weights(
     density: Float[Tensor, " m"], samples: Samples, n_rays: int
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Transmittance before each sample times its opacity (LoE, Eq. 6), and the transmittance."""
+    if KERNELS.weights and density.device.type == KERNELS.device and density.dtype == torch.float32:
+        return KERNELS.weights(density, samples, n_rays)
     return _Weights.apply(density * samples.length, samples.ray, n_rays)  # pyright: ignore[reportReturnType]
 
 
 class _Weights(torch.autograd.Function):
     """w_i = exp(-sum_{j<i} x_j) (1 - exp(-x_i)) along each ray, x being optical thickness.
 
-    One cumulative sum each way, over all rays at once and in float64: a ray's own part is a difference of large sums."""
+    One cumulative sum each way, over all rays at once and in float64: a ray's part is a difference of large sums."""
 
     @staticmethod
     def forward(ctx: Any, thickness: Tensor, ray: Tensor, n_rays: int) -> tuple[Tensor, Tensor]:
-        before = _exclusive_sums(thickness, ray, n_rays)
+        before = _exclusive_sums(thickness.clamp(max=OPAQUE), ray, n_rays)
         transmittance = torch.exp(-before).to(thickness.dtype)
         weight = -transmittance * torch.expm1(-thickness)
         ctx.save_for_backward(thickness, ray, transmittance, weight)
@@ -121,16 +139,16 @@ def composite(
 def median_depth(
     density: Float[Tensor, " m"], samples: Samples, n_rays: int, level: float = 0.5
 ) -> Float[Tensor, " r"]:
-    """Distance at which the light that gets through falls to `level`, exact within an interval; inf if it never does."""
+    """Distance at which the light that gets through falls to `level`, exact within an interval; inf if never."""
     thickness = (density * samples.length).double()
-    before = _exclusive_sums(thickness, samples.ray, n_rays)
-    wanted = -torch.log(torch.tensor(level, dtype=torch.float64, device=density.device))
-    crosses = (before < wanted) & (before + thickness >= wanted)
-    share = (wanted - before[crosses]) / thickness[crosses]
+    before = _exclusive_sums(thickness.clamp(max=OPAQUE), samples.ray, n_rays)
+    wanted = -math.log(level)
+    past = before + thickness >= wanted
+    # Samples behind the one that crosses would have a negative share; the nearest of all is the crossing.
+    share = ((wanted - before[past]) / thickness[past].clamp(min=1e-300)).clamp(0, 1)
+    inside = samples[past]
     found = torch.full((n_rays,), torch.inf, device=density.device, dtype=density.dtype)
-    inside = samples[crosses]
-    found[inside.ray] = (inside.t0 + share * inside.length).to(found.dtype)
-    return found
+    return found.scatter_reduce(0, inside.ray, (inside.t0 + share * inside.length).to(found.dtype), "amin")
 
 
 def distortion(weight: Float[Tensor, " m"], place: Samples, n_rays: int) -> Float[Tensor, " r"]:

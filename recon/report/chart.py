@@ -56,17 +56,24 @@ class Axis:
 
 
 def chart(
-    title: str, curves: Sequence[Curve], *, log: bool = False, unit: str = "", marks: Sequence[float] = ()
+    title: str,
+    curves: Sequence[Curve],
+    *,
+    log: bool = False,
+    zero: bool = True,
+    unit: str = "",
+    marks: Sequence[float] = (),
 ) -> Html:
-    """Curves in one frame with their last values beside their names; `marks` are steps where a vertical line goes.
+    """Curves in one frame with their last values beside their names; `marks` are steps where a vertical line goes, and
+    where curves are broken. `zero` begins a linear scale of positive values at 0.
 
     On a logarithmic scale values that are not positive are left out; nothing is drawn where no two points are left."""
     drawn = [found for curve in curves if len((found := _visible(curve, log)).x) > 1]
     if not drawn:
         return NOTHING
     x = Axis(*_range([v for curve in drawn for v in curve.x]), LEFT, WIDTH - RIGHT)
-    y = Axis(*_range([v for curve in drawn for v in curve.y], log, not log), HEIGHT - BOTTOM, TOP, log)
-    lines = [_line(curve, x, y, colour) for colour, curve in enumerate(drawn)]
+    y = Axis(*_range([v for curve in drawn for v in curve.y], log, zero and not log), HEIGHT - BOTTOM, TOP, log)
+    lines = [_line(curve, x, y, colour, marks) for colour, curve in enumerate(drawn)]
     borders = [_rule(x.place(at), TOP, x.place(at), HEIGHT - BOTTOM, "mark") for at in marks if x.low < at < x.high]
     about = ". ".join(
         f"{c.name or title}: {readable(c.y[0], 3)} at first, {readable(c.y[-1], 3)} at last" for c in drawn
@@ -99,9 +106,13 @@ def _legend(curves: Sequence[Curve]) -> Html:
     return tag("p", *entries, class_="legend")
 
 
-def _line(curve: Curve, x: Axis, y: Axis, colour: int) -> Html:
-    points = [f"{x.place(a):.1f},{y.place(b):.1f}" for a, b in zip(curve.x, curve.y, strict=True)]
-    return tag("path", d="M" + "L".join(points), class_=f"curve c{colour % 4}")
+def _line(curve: Curve, x: Axis, y: Axis, colour: int, marks: Sequence[float]) -> Html:
+    """A curve, which is not drawn across a mark: what it measures may be something else beyond."""
+    path = ""
+    for at, (a, b) in enumerate(zip(curve.x, curve.y, strict=True)):
+        across = at == 0 or any(curve.x[at - 1] <= mark < a for mark in marks)
+        path += f"{'M' if across else 'L'}{x.place(a):.1f},{y.place(b):.1f}"
+    return tag("path", d=path, class_=f"curve c{colour % 4}")
 
 
 def _grid(x: Axis, y: Axis) -> list[Html]:

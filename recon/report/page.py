@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
 
 from recon.report.curves import curves
+from recon.report.film import film, frames
 from recon.report.html import NOTHING, Html, join, listing, section, tag, text
 from recon.report.numbers import duration, number, plain, readable
-from recon.report.pictures import CAPTIONS, embed, gallery
+from recon.report.pictures import Picture, embed, gallery
 from recon.report.record import Record, mapping, read_record, sequence
-from recon.report.sections import ERROR, NAME, costs, doctor, files, score_name, scores, settings, surface, versions
+from recon.report.scene import brief, scene, views
+from recon.report.sections import (
+    ERROR,
+    NAME,
+    costs,
+    doctor,
+    files,
+    score_name,
+    scores,
+    settings,
+    surface,
+    versions,
+)
+from recon.report.tasks import task_of
 from recon.training.files import atomic_write_text
 from recon.training.run import Run
 
 LARGEST = 10_000_000
 """Bytes of the largest page."""
-HEADLINES = ("iou", "trimap_iou_0.001", "chamfer_l1")
+HEADLINES = ("iou", "trimap_iou_0.001", "chamfer_l1", "psnr", "ssim", "lpips")
 """Scores of the first line; the first three of whatever there are where a run has none of these."""
-TASKS = {"sdf": "signed distance", "occ": "occupancy"}
-OCC_SLICES = "Cuts through the middle, as solids: above what the field has learned, below the truth. Inside is blue."
+VIEW = re.compile(r"test_\d+")
+"""Pictures of single held-out views, which the table of views links to."""
 
 
 def write_report(run: Run) -> Path:
@@ -32,14 +47,33 @@ def write_report(run: Run) -> Path:
 
 def render(record: Record, largest: int = LARGEST) -> str:
     """The page, of at most about `largest` bytes: pictures take what the rest leaves."""
-    before = [header(record), warnings(record)]
-    after = [scores(record), curves(record), costs(record), doctor(record), surface(record)]
-    after += [settings(record), versions(record), files(record)]
-    rest = len(_document(record, [*before, *after, missing(record.notes)]).encode("utf-8"))
-    captions = {**CAPTIONS, "slices": OCC_SLICES} if record.about("task") == "occ" else CAPTIONS
-    images = mapping(mapping(record.metrics.get("files")).get("images"))
-    shown, notes = embed(record.folder, images, largest - rest)
-    return _document(record, [*before, gallery(shown, captions), *after, missing([*notes, *record.notes])])
+    rest = len(_document(record, _parts(record, [], [])).encode("utf-8"))
+    named = mapping(mapping(record.metrics.get("files")).get("images"))
+    images = {name: file for name, file in named.items() if not VIEW.fullmatch(name)}
+    images |= {glance.name: glance.file for glance in frames(record.glances)}
+    return _document(record, _parts(record, *embed(record.folder, images, largest - rest)))
+
+
+def _parts(record: Record, pictures: Sequence[Picture], notes: Sequence[str]) -> list[Html]:
+    """Everything on the page, in its order."""
+    glances = {glance.name for glance in record.glances}
+    sheets = [picture for picture in pictures if picture.name not in glances]
+    return [
+        header(record),
+        warnings(record),
+        gallery(sheets, task_of(record.about("task")).captions),
+        scores(record),
+        views(record),
+        curves(record),
+        film(record.glances, {picture.name: picture for picture in pictures}),
+        costs(record),
+        scene(record) or doctor(record),
+        surface(record),
+        settings(record),
+        versions(record),
+        files(record),
+        missing([*notes, *record.notes]),
+    ]
 
 
 def _document(record: Record, parts: Sequence[Html]) -> str:
@@ -62,7 +96,7 @@ def header(record: Record) -> Html:
     """Name, what was done to it and with what, and the scores that matter in one line."""
     task, status = record.about("task"), _status(record)
     preset = record.about("preset") or mapping(record.config.get("settings")).get("preset")
-    facts = [TASKS.get(str(task), task), record.about("field"), preset and f"preset {preset}"]
+    facts = [task_of(task).words, record.about("field"), preset and f"preset {preset}", brief(record)]
     facts += ["scored as in the paper" if record.about("protocol") == "paper" else ""]
     facts.append(str(record.config.get("created", "")).replace("T", " "))
     return tag(
@@ -89,7 +123,8 @@ def _summary(record: Record) -> Html:
     metrics = record.metrics
     found = {k: v for k, v in mapping(metrics.get("scores")).items() if number(v) is not None and not k.endswith(ERROR)}
     names = [name for name in HEADLINES if name in found] or list(found)[:3]
-    parts = [join([text(score_name(name)), tag("b", text(readable(found[name])))], " ") for name in names]
+    values = [readable(found[name]) + "\u00a0dB" * (name == "psnr") for name in names]
+    parts = [join([text(score_name(n)), tag("b", text(v))], " ") for n, v in zip(names, values, strict=True)]
     if number(metrics.get("params")) is not None:
         parts.append(text(f"{readable(metrics['params'])} parameters"))
     if number(metrics.get("steps")) is not None:

@@ -7,7 +7,8 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,20 +16,11 @@ from PIL import Image
 
 from recon.report.html import NOTHING, Html, tag, text
 
-ORDER = ("views", "compare", "error", "experts", "slices", "traced")
-WIDE = ("views", "compare", "slices")
-"""Pictures that take the page's whole width."""
-CAPTIONS = {
-    "views": "The reconstructed surface from four sides, a quarter turn apart.",
-    "compare": "The input (left) and the reconstruction (right), seen from the same side.",
-    "error": "Signed error on the reconstruction: red where it lies outside the true shape, blue where it lies inside, "
-    "pale where it is right. The scale counts in units of the normalised shape, which spans [-1, 1].",
-    "experts": "The expert that serves each part of the surface, and every expert's share.",
-    "slices": "Cuts through the middle: above what the field has learned, below the truth. The bold line is the "
-    "surface, thin lines are level sets; inside is negative and blue.",
-    "traced": "The field itself without a mesh in between: each ray walks along the learned distance until it meets "
-    "the surface.",
-}
+ORDER = ("views", "inside", "compare", "error", "experts", "slices", "traced")
+WIDE = ("views", "inside", "compare", "slices")
+"""Pictures that take the page's whole width,"""
+NARROW = 560
+"""if they have more pixels than this."""
 MOST = 40
 """Pictures of one page."""
 FRAME = 2_000
@@ -77,7 +69,7 @@ def embed(folder: Path, files: Mapping[str, object], budget: int) -> tuple[list[
     return pictures, notes
 
 
-def gallery(pictures: list[Picture], captions: Mapping[str, str] = CAPTIONS) -> Html:
+def gallery(pictures: Sequence[Picture], captions: Mapping[str, str]) -> Html:
     """Pictures with what one sees on them; wide ones on their own, others side by side where there is room."""
     return tag("div", *(_figure(picture, captions) for picture in pictures), class_="gallery") if pictures else NOTHING
 
@@ -86,7 +78,9 @@ def _figure(picture: Picture, captions: Mapping[str, str]) -> Html:
     caption = captions.get(picture.name, picture.name[:200])
     reduced = " (Reduced, to keep the page small; the file in the run folder is finer.)" if picture.reduced else ""
     image = tag("img", src=picture.uri, alt=caption, width=picture.width, height=picture.height)
-    kinds = ["wide"] * (picture.name in WIDE) + ["panorama"] * (picture.width > 3 * picture.height)
+    kinds = ["wide"] * (picture.name in WIDE and picture.width > NARROW) + ["panorama"] * (
+        picture.width > 3 * picture.height
+    )
     return tag(
         "figure",
         tag("div", image, class_="paper"),
@@ -107,16 +101,9 @@ def _inside(folder: Path, file: object) -> Path:
 
 def _embed_one(name: str, path: Path, limit: int) -> Picture:
     """A picture as its file is, or smaller where that takes more than `limit` characters."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # large ones are refused
-        image = Image.open(path, formats=list(KINDS))
-    with image:
-        width, height = image.size
-        if width * height > MOST_PIXELS:
-            raise ValueError(f"{width} x {height} pixels are more than the {MOST_PIXELS:,} that are opened")
-        image.load()
+    with opened(path) as image:
         if path.stat().st_size * 4 // 3 + 100 <= limit:
-            return Picture(name, _uri(path.read_bytes(), KINDS[str(image.format)]), width, height, False)
+            return Picture(name, _uri(path.read_bytes(), KINDS[str(image.format)]), *image.size, False)
         small = image.convert("RGB")
     while max(small.size) >= SMALLEST_SIDE:
         buffer = io.BytesIO()
@@ -125,6 +112,20 @@ def _embed_one(name: str, path: Path, limit: int) -> Picture:
             return Picture(name, uri, *small.size, True)
         small = small.resize((max(1, small.width * 2 // 3), max(1, small.height * 2 // 3)), Image.Resampling.LANCZOS)
     raise ValueError(f"it does not fit into the page ({limit:,} characters are left for it)")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture of a file, with its pixels read; whatever is wrong with it is one of `UNREADABLE`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # large ones are refused
+        image = Image.open(path, formats=list(KINDS))
+    with image:
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            raise ValueError(f"{width} x {height} pixels are more than the {MOST_PIXELS:,} that are opened")
+        image.load()
+        yield image
 
 
 def _uri(data: bytes, kind: str) -> str:

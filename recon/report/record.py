@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError, safe_open
+
+from recon.report.film import Glance, glances
 from recon.tasks.shape.reference import NAME as REFERENCE
 from recon.tasks.shape.reference import read_findings
 from recon.training.run import Run
@@ -16,17 +20,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Record:
-    """A run as its files tell it. Values of `config`, `metrics` and `log` may be of any kind: ask by `mapping`,
-    `sequence` and `numbers.number`."""
+    """A run as its files tell it. Values of `config`, `metrics`, `log` and `scene` may be of any kind: ask by
+    `mapping`, `sequence` and `numbers.number`."""
 
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     source: str = ""
-    """Where the shape came from."""
+    """Where the shape or the scene came from."""
     doctor: list[str] = field(default_factory=list)
     """The mesh doctor's report, a finding a line; in the units of the normalised frame."""
+    scene: dict[str, Any] = field(default_factory=dict)
+    """What the run's reference tells of its scene: views, size, space, box, notes."""
+    glances: list[Glance] = field(default_factory=list)
+    """Pictures that were rendered while training."""
     notes: list[str] = field(default_factory=list)
     """What could not be read, and why."""
 
@@ -43,8 +51,14 @@ def read_record(run: Run) -> Record:
     log = _attempt(run.read_log, [], notes)
     if not log:
         notes.append("log.jsonl holds no rows, so there are no curves")
-    source, doctor = _attempt(lambda: _shape(run.folder), ("", []), notes)
-    return Record(run.folder, config, metrics, log, source, doctor, notes)
+    record = Record(run.folder, config, metrics, log, glances=glances(run.folder, log, notes), notes=notes)
+    if not (run.folder / REFERENCE).exists():
+        return record  # a task about something else, or a run that has only begun
+    if record.about("task") == "nerf":
+        source, scene = _attempt(lambda: _scene(run.folder / REFERENCE), ("", {}), notes)
+        return replace(record, source=source, scene=scene)
+    source, doctor = _attempt(lambda: read_findings(run.folder), ("", []), notes)
+    return replace(record, source=source, doctor=doctor)
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -65,8 +79,14 @@ def _attempt(read: Callable[[], T], otherwise: T, notes: list[str]) -> T:
         return otherwise
 
 
-def _shape(folder: Path) -> tuple[str, list[str]]:
-    """Source and findings of the shape that the run keeps; nothing where the task is about something else."""
-    if not (folder / REFERENCE).exists():
-        return "", []
-    return read_findings(folder)
+def _scene(path: Path) -> tuple[str, dict[str, Any]]:
+    """Source and facts of the scene that the run keeps, without reading its pictures."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["scene"])
+        space = mapping(about["space"])
+        facts = {"size": [about["width"], about["height"]], "notes": about["notes"]}
+        views = {name: len(index) for name, index in about["splits"].items()}
+        return str(about["folder"]), {**facts, "views": views, "space": space.get("kind"), "box": space.get("box")}
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}), so nothing is told of the scene") from None

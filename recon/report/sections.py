@@ -11,38 +11,19 @@ from urllib.parse import quote
 from recon.report.html import NOTHING, Html, details, join, listing, note, section, table, tag, text
 from recon.report.numbers import MISSING, duration, number, plain, readable, size
 from recon.report.record import Record, mapping
+from recon.report.tasks import task_of
 
 NAME = "report.html"
 ERROR = "_standard_error"
-WORDS = {"iou": "IoU", "l1": "L1", "l2": "L2", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS"}
-BETTER = {"iou": "↑", "trimap": "↑", "f": "↑", "normal": "↑", "chamfer": "↓", "hausdorff": "↓"}
-"""By the first word of a score's name: whether more or less is better."""
-STAGES = {
-    "reading": "reading and checking the shape",
-    "building": "building the field",
-    "samples": "samples with exact distances",
-    "pretraining": "pretraining, when it was first done",
-    "pretraining_now": "pretraining in this run",
-    "training": "training, with checkpoints",
-    "extraction": "extracting the surface",
-    "export": "writing the mesh",
-    "pictures": "drawing pictures",
-    "truth": "truth to score against",
-    "scores": "scoring",
+WORDS = {"iou": "IoU", "l1": "L1", "l2": "L2", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "mse": "MSE"}
+BETTER = {
+    **{"iou": "↑", "trimap": "↑", "f": "↑", "normal": "↑", "chamfer": "↓", "hausdorff": "↓"},
+    **{"psnr": "↑", "ssim": "↑", "lpips": "↓", "mse": "↓"},
 }
+"""By the first word of a score's name: whether more or less is better."""
 DEEPEST = 5
 """Levels of nested settings that are shown."""
 SURFACE = ("vertices", "faces", "components", "watertight", "euler", "area", "volume")
-CONTENTS = {
-    "checkpoint": "weights and the optimiser's state, to go on or to evaluate",
-    "config.json": "settings and versions",
-    "images": "the pictures of this page",
-    "log.jsonl": "losses, rate, speed and memory, a row every few steps",
-    "mesh.ply": "the surface, in the coordinates of the input",
-    "metrics.json": "scores and what they mean",
-    "reference.safetensors": "the true shape, to evaluate without the data",
-    "tb": "TensorBoard's events",
-}
 
 # -- scores -----------------------------------------------------------------------------------------------------------
 
@@ -55,7 +36,8 @@ def scores(record: Record) -> Html:
         for name, value in found.items()
         if not (name.endswith(ERROR) and name.removesuffix(ERROR) in found)
     ]
-    about = "Open a name to read what it measures. ↑ more is better, ↓ less is better; ± is one standard error."
+    about = "Open a name to read what it measures. ↑ more is better, ↓ less is better"
+    about += "; ± is one standard error." if any(name.endswith(ERROR) for name in found) else "."
     return section("Scores", note(about), table(rows, ("score", "value", ""), "numbers")) if rows else NOTHING
 
 
@@ -74,7 +56,7 @@ def _score(name: str, value: object, error: object, meaning: str) -> list[Html]:
     if number(value) is None:
         return [label, text(MISSING), text(reason.strip() or "not known", 300)]
     spread = tag("span", text(f"± {readable(error, 2)}"), class_="error") if number(error) is not None else NOTHING
-    return [label, text(readable(value)), spread]
+    return [label, text(readable(value)), join([text("dB" if name == "psnr" else ""), spread])]
 
 
 # -- cost and result --------------------------------------------------------------------------------------------------
@@ -82,6 +64,7 @@ def _score(name: str, value: object, error: object, meaning: str) -> list[Html]:
 
 def costs(record: Record) -> Html:
     """Where time went, and how much memory it took."""
+    laps = task_of(record.about("task")).laps
     spent = {
         name: float(n) for name, v in mapping(record.metrics.get("timings")).items() if (n := _seconds(v)) is not None
     }
@@ -89,9 +72,9 @@ def costs(record: Record) -> Html:
     total = sum(taken for name, taken in spent.items() if name != "pretraining")
     rows = [
         [
-            text(STAGES.get(name, name), 100),
+            text(laps.get(name, name), 100),
             text(duration(taken)),
-            _bar(taken / total if total and name != "pretraining" else 0.0),
+            bar(taken / total if total and name != "pretraining" else 0.0),
         ]
         for name, taken in spent.items()
     ]
@@ -103,7 +86,7 @@ def costs(record: Record) -> Html:
         facts.append(("multiply-accumulates per point", readable(record.metrics["macs"])))
     if record.metrics.get("device"):
         facts.append(("machine", record.metrics["device"]))
-    return section("Time and memory", table(rows, ("stage", "time", ""), "numbers costs"), _facts(facts))
+    return section("Time and memory", table(rows, ("stage", "time", ""), "numbers costs"), facts_table(facts))
 
 
 def doctor(record: Record) -> Html:
@@ -125,7 +108,7 @@ def surface(record: Record) -> Html:
         facts.append(("complete", "yes, proven" if about["complete"] is True else "not proven"))
     notes = [note(f"{str(about['note']).rstrip('.')}.")] if about.get("note") else []
     units = [note("Area and volume of the exported mesh, in the units of the input.")] if facts else []
-    return section("Surface", _facts(facts), *notes, *units)
+    return section("Surface", facts_table(facts), *notes, *units)
 
 
 def _seconds(value: object) -> float | None:
@@ -133,8 +116,8 @@ def _seconds(value: object) -> float | None:
     return float(found) if found is not None and 0 <= found < 1e12 else None
 
 
-def _bar(share: float) -> Html:
-    """A stage's share of the time, for the eye."""
+def bar(share: float) -> Html:
+    """A share of something, for the eye."""
     return tag("span", class_="bar", style=f"width:{100 * share:.1f}%", title=f"{share:.0%}") if share else NOTHING
 
 
@@ -178,17 +161,17 @@ def _group(value: object) -> dict[str, Any]:
 
 def versions(record: Record) -> Html:
     """What the run was made with."""
-    return section("Versions", _facts(list(mapping(record.config.get("versions")).items())))
+    return section("Versions", facts_table(list(mapping(record.config.get("versions")).items())))
 
 
 def files(record: Record) -> Html:
     """What lies beside this page, with links that work where the folder is."""
-    rows = []
+    rows, contents = [], task_of(record.about("task")).contents
     for path in sorted(record.folder.iterdir()) if record.folder.is_dir() else []:
         if path.name != NAME and not path.name.startswith("."):
             name = path.name + "/" * path.is_dir()
             link = tag("a", text(name, 200), href=f"./{quote(name, errors='replace')}")
-            rows.append([link, text(size(_bytes(path))), text(CONTENTS.get(path.name, ""))])
+            rows.append([link, text(size(_bytes(path))), text(contents.get(path.name, ""))])
     return section(
         "Files", table(rows), note("Links work where this page lies in its run folder.") if rows else NOTHING
     )
@@ -203,7 +186,7 @@ def _bytes(path: Path) -> int:
     return total
 
 
-def _facts(facts: Sequence[tuple[str, object]]) -> Html:
+def facts_table(facts: Sequence[tuple[str, object]]) -> Html:
     """Names and values."""
     return table([[text(name, 100), text(_fact(value), 500)] for name, value in facts], class_="facts")
 

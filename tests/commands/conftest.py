@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -154,3 +155,45 @@ def start_process(home: Path) -> Callable[..., subprocess.Popen]:
         return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start
+
+
+# -- scenes ------------------------------------------------------------------------------------------------------------
+
+SCENE_CENTRE = (3.0, 1.0, -2.0)
+"""Of the ball that scene runs learn; its radius is 0.5."""
+
+
+@pytest.fixture(scope="session")
+def ball_scene(tmp_path_factory) -> Path:
+    """Pictures of a ball, 24x24, with alpha: 16 to learn from, 3 held out."""
+    import numpy as np  # noqa: PLC0415
+
+    from recon.geometry import Mesh  # noqa: PLC0415 - after the import hook
+    from recon.scenes.make import MakeSettings  # noqa: PLC0415
+    from recon.tasks.scene_making import make_scene  # noqa: PLC0415
+
+    mesh = ball(0.5, SCENE_CENTRE, subdivisions=3)
+    source = Mesh(np.array(mesh.vertices), np.array(mesh.faces, np.int64))
+    folder = tmp_path_factory.mktemp("scene") / "marble"
+    make_scene(source, folder, MakeSettings(views=16, test_views=3, width=24, height=24, around="sphere"), "blender")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_scene(ball_scene: Path, tmp_path_factory) -> Path:
+    """A run that learned the ball in two seconds, well enough to be opaque."""
+    from recon.commands import nerf  # noqa: PLC0415
+
+    home = tmp_path_factory.mktemp("scene_home")
+    words = ["--scene", str(ball_scene), "--field", "voxel", "--field.resolution", "24", "--steps", "200", "--quiet"]
+    words += ["--train.batch", "512", "--rays.steps", "24", "--rays.grid", "16", "--threads", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_HOME", str(home))
+        assert nerf.main("nerf", [*words, "--out", str(home / "run")]) == 0
+    return home / "run"
+
+
+@pytest.fixture
+def scene_run(trained_scene: Path, home: Path) -> Path:
+    """A copy of that run, away from the pictures it was learned from."""
+    return Path(shutil.copytree(trained_scene, home / "marble_run"))

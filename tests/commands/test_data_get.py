@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from recon.commands import data as command
+from recon.commands import get as command
 from recon.data import catalogue, download, fetch
 
 PLY = gzip.compress(b"ply\nformat ascii 1.0\n")

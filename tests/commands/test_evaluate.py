@@ -127,3 +127,42 @@ def test_runs_go_by_latest_by_name_and_by_path(recon, fit, home):
         assert recon("eval", name, "--json").code == 0, name
     result = recon("eval", "bal")
     assert result.code == 2 and "perhaps you meant" in result.err
+
+
+# -- scenes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_scene_is_scored_again_from_its_folder_with_the_same_result(recon, scene_run):
+    trained = json.loads((scene_run / "metrics.json").read_text())
+    result = recon("eval", scene_run, "--json", "--threads", 1)
+    assert result.code == 0, result.err
+    again = result.json
+    assert again["scores"] == pytest.approx(trained["scores"]) and again["scores"]["lpips"] is None
+    assert [row["file"] for row in again["rows"]] == [row["file"] for row in trained["rows"]]
+    assert again["definitions"] == trained["definitions"] and again["steps"] == 200
+    assert json.loads((scene_run / "metrics.json").read_text()) == trained
+
+
+def test_a_person_is_told_the_worst_views_and_the_best(recon, scene_run):
+    rows = json.loads((scene_run / "metrics.json").read_text())["rows"]
+    order = sorted(rows, key=lambda row: row["psnr"])
+    lines = recon("eval", scene_run, "--threads", 1).out.splitlines()
+    shown = [line for line in lines if line.strip().startswith(("worst", "best"))]
+    assert [line.split()[0] for line in shown] == ["worst", "worst", "best"]
+    assert [line.split()[-1] for line in shown] == [row["file"] for row in order]
+    assert f"{order[0]['psnr']:.2f} dB" in shown[0]
+
+
+def test_flags_of_the_other_kind_of_run_are_refused(recon, scene_run, fit):
+    result = recon("eval", scene_run, "--protocol", "paper")
+    assert result.code == 2 and "--protocol is for runs of a shape" in result.err
+    fit("sdf", "siren", "--steps", 2)
+    result = recon("eval", "latest", "--lpips-weights", "x.safetensors")
+    assert result.code == 2 and "--lpips-weights is for runs of a scene" in result.err
+
+
+def test_weights_of_lpips_that_are_none_are_refused(recon, scene_run, home):
+    (home / "w.safetensors").write_bytes(b"not weights")
+    for name in ("w.safetensors", "missing.safetensors"):
+        result = recon("eval", scene_run, "--lpips-weights", name)
+        assert result.code == 2 and name in result.err and "Traceback" not in result.err

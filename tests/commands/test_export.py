@@ -110,3 +110,93 @@ def test_an_export_that_can_not_be_written_says_so_and_leaves_nothing(recon, fit
     result = recon("export", run, *flags)
     assert result.code == 2 and said in result.err and "Traceback" not in result.err
     assert sorted(home.rglob("*")) == before
+
+
+# -- scenes ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_mesh_of_a_scene_is_coloured_and_lies_where_the_pictures_were_taken(recon, scene_run):
+    about = export(recon, scene_run, "--resolution", 32)
+    assert about["file"] == str(scene_run / "mesh_32.ply") and about["method"] == "level" and about["level"] > 0
+    assert {"components", "faces", "area", "removed_floaters"} <= about.keys()
+    mesh = trimesh.load_mesh(about["file"], process=False)
+    np.testing.assert_allclose(mesh.bounds, [[2.5, 0.5, -2.5], [3.5, 1.5, -1.5]], atol=0.1)
+    assert np.ptp(np.asarray(mesh.visual.vertex_colors)[:, :3], axis=0).max() > 30
+
+
+@pytest.mark.parametrize("suffix", ["obj", "glb", "stl"])
+def test_the_mesh_of_a_scene_comes_in_every_format(recon, scene_run, suffix):
+    about = export(recon, scene_run, "--format", suffix, "--resolution", 16, "--keep", "largest", "--level", 5.0)
+    assert about["level"] == 5 and about["components"] == 1
+    assert len(read_mesh(about["file"]).faces) == about["faces"] > 50
+
+
+def test_depth_of_a_scene_is_fused_where_open3d_loads(recon, scene_run):
+    from recon.surfaces.tsdf import _open3d  # noqa: PLC0415
+
+    result = recon("export", scene_run, "--method", "tsdf", "--resolution", 32, "--json", "--threads", 1)
+    try:
+        _open3d()
+    except ImportError:
+        assert result.code == 3 and "open3d" in result.err.lower()
+        return
+    assert result.json["file"] == str(scene_run / "mesh_tsdf.ply") and result.json["faces"] > 100
+    assert np.median(np.linalg.norm(read_mesh(result.json["file"]).vertices - [3, 1, -2], axis=1)) < 0.6
+
+
+def test_points_and_cameras_of_a_scene_are_files_of_their_own(recon, scene_run, monkeypatch):
+    from recon.tasks.nerf import export as scenes  # noqa: PLC0415
+
+    monkeypatch.setattr(scenes, "FUSED_SIDE", 64)
+    about = export(recon, scene_run, "--what", "points")
+    cloud = trimesh.load(about["file"])
+    assert len(cloud.vertices) == about["points"] > 500
+    assert np.median(np.linalg.norm(cloud.vertices - [3, 1, -2], axis=1)) == pytest.approx(0.5, abs=0.1)
+    about = export(recon, scene_run, "--what", "cameras")
+    assert about["cameras"] == 19 and about["file"] == str(scene_run / "cameras.json")
+
+
+def test_a_scenes_export_is_told_to_people(recon, scene_run):
+    result = recon("export", scene_run, "--resolution", 16)
+    assert result.code == 0 and "removed_floaters" in result.out and "level_chosen automatic" in result.out
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (("--colour", "error"), "--colour is for runs of a shape"),
+        (("--method", "dense"), "level or tsdf"),
+        (("--method", "tsdf", "--level", "3"), "--level is for --method level"),
+        (("--level", "0"), "density above 0"),
+        (("--level", "nan"), "density above 0"),
+        (("--what", "points", "--format", "obj"), "--format is for --what mesh"),
+        (("--what", "points", "--out", "a.obj"), "written as .ply"),
+        (("--what", "cameras", "--out", "a.ply"), "written as .json"),
+        (("--what", "cameras", "--level", "3"), "--level is for --what mesh"),
+    ],
+)
+def test_flags_that_make_no_sense_for_a_scene_are_refused(recon, scene_run, flags, said):
+    before = sorted(scene_run.rglob("*"))
+    result = recon("export", scene_run, *flags)
+    assert result.code == 2 and said in result.err and "Traceback" not in result.err, result.err
+    assert sorted(scene_run.rglob("*")) == before
+
+
+def test_flags_of_scenes_are_refused_for_a_shape(recon, fit, home):
+    run = home / fit("sdf", "siren", "--steps", 2).json["run"]
+    for flags, said in (
+        (("--what", "points"), "--what is for runs of a scene"),
+        (("--level", "3"), "--level is for runs of a scene"),
+        (("--method", "tsdf"), "adaptive or dense"),
+    ):
+        result = recon("export", run, *flags)
+        assert result.code == 2 and said in result.err, result.err
+
+
+def test_a_shape_run_whose_field_is_noise_says_so_and_draws_no_pictures(fit, home, pictures, monkeypatch):
+    from recon.tasks.shape import run  # noqa: PLC0415
+
+    monkeypatch.setattr(run, "MOST_FACES", 10)
+    result = fit("sdf", "siren", "--steps", 2)
+    assert "warning: the mesh has" in result.err and "train longer" in result.err
+    assert "images" not in result.json["files"] and any("train longer" in line for line in result.json["warnings"])

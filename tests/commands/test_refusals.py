@@ -258,7 +258,7 @@ def test_settings_of_another_version_are_named_and_the_rest_is_used(recon, run):
     "change, said",
     [
         (lambda c: c.update(field="gaussians"), "unknown here"),
-        (lambda c: c.update(task="nerf"), "not of a shape"),
+        (lambda c: c.update(task="film"), "not of a shape"),
         (lambda c: c.update(settings=[]), "settings"),
         (lambda c: c["settings"]["train"].update(stages=["all"]), "can't be used"),
         (lambda c: c["settings"]["train"]["optim"].update(betas=["x", "y"]), "can't be used"),

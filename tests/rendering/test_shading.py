@@ -1,5 +1,7 @@
 """Pictures of meshes and fields: silhouettes by closed form, and one against the other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,16 @@ def test_default_view_frames_the_mesh_wherever_it_is():
     far = Mesh(SPHERE.vertices * 50 + 1000, SPHERE.faces)
     picture = shade_mesh(far, size=64)
     assert 0.5 < covered(picture) < 0.8
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e6])
+def test_a_mesh_of_any_size_looks_the_same(factor):
+    """libigl's ray test drops triangles by their area in absolute units."""
+    view = View(radius=1.4)
+    scaled = Mesh(factor * SPHERE.vertices + factor, SPHERE.faces)
+    same = replace(view, radius=factor * view.radius, centre=(factor, factor, factor))
+    a, b = shade_mesh(SPHERE, view, 64).astype(int), shade_mesh(scaled, same, 64).astype(int)
+    assert np.abs(a - b).max() <= 2
 
 
 def test_nothing_is_a_white_picture():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recon.report.chart import BOTTOM, HEIGHT, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, Axis, Curve, chart
-from recon.report.curves import stage_starts
+from recon.report.curves import _grouped, stage_starts
 
 
 def points(svg):
@@ -25,6 +25,25 @@ def test_equal_factors_are_equal_steps_on_a_logarithmic_scale():
 def test_a_linear_scale_of_positive_values_starts_at_zero():
     [line] = points(chart("Speed", [Curve("", [0, 10], [50.0, 100.0])]))
     assert line[1][1] == TOP and line[0][1] == pytest.approx((TOP + HEIGHT - BOTTOM) / 2)
+
+
+def test_a_curve_is_not_drawn_across_a_mark():
+    svg = chart("Loss", [Curve("", [1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0])], marks=[2.0])
+    [path] = re.findall(r' d="([^"]*)"', svg)
+    assert re.sub(r"[^ML]", "", path) == "MLML"
+
+
+def test_a_scale_without_a_zero_spans_the_values_alone():
+    [line] = points(chart("PSNR", [Curve("", [0, 10], [20.0, 25.0])], zero=False))
+    assert line[0][1] == HEIGHT - BOTTOM and line[1][1] == TOP
+
+
+def test_measures_share_a_chart_only_with_others_that_differ_in_their_last_word():
+    assert _grouped(["share_max", "samples_per_ray", "share_min", "occupied"]) == {
+        "share": ["share_max", "share_min"],
+        "samples_per_ray": ["samples_per_ray"],
+        "occupied": ["occupied"],
+    }
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**400), 10**400)

@@ -58,7 +58,7 @@ class NerfJob(Job):
         self.points_per_step = settings.train.batch
         self._views = torch.tensor(scene.splits["train"])
         self._seed = settings.train.seed
-        self._samples = 0
+        self._samples = 0.0
         self.step, self.stage = -1, ""
         """The update that was computed last, and its stage."""
 
@@ -87,7 +87,9 @@ class NerfJob(Job):
         rough = self.run_on.precision == "bf16-inside" and step < self.settings.full_precision_from * self.plan.steps
         runtime.set_products("bf16-inside" if rough else "float32")
         rng = torch.Generator().manual_seed((self._seed << 32) + step)
-        rays, target, background = self.batch(rng)
+        voxels = self.settings.voxels if stage.name == "voxels" else None
+        rays, target, background = self.batch(voxels.batch if voxels else self.settings.train.batch, rng)
+        self.points_per_step = len(rays)
         if stage.name == "voxels" and self.voxels is not None:
             self._look(self.voxels, step - start, rng)
             return self._losses(self.voxels, rays, target, background, rng)
@@ -111,16 +113,17 @@ class NerfJob(Job):
 
     def measures(self) -> dict[str, float]:
         """Samples a ray, and the occupied share of the grid."""
-        found = {"samples_per_ray": self._samples / self.settings.train.batch}
-        if self.lit.grid is not None:
-            found["occupied"] = float(self.lit.grid.occupied.float().mean())
+        found = {"samples_per_ray": self._samples}
+        lit = self.voxels if self.stage == "voxels" and self.voxels is not None else self.lit
+        if lit.grid is not None:
+            found["occupied"] = float(lit.grid.occupied.float().mean())
         return found
 
     # -- batches and losses -------------------------------------------------------------------------------------
 
-    def batch(self, rng: torch.Generator) -> tuple[Rays, Float[Tensor, "r 3"], Float[Tensor, "r 3"]]:
+    def batch(self, count: int, rng: torch.Generator) -> tuple[Rays, Float[Tensor, "r 3"], Float[Tensor, "r 3"]]:
         """Rays through random pixels of all training views, their colours, and what lies behind them."""
-        count, cameras, device = self.settings.train.batch, self.scene.cameras, self.run_on.device
+        cameras, device = self.scene.cameras, self.run_on.device
         view = self._views[torch.randint(len(self._views), (count,), generator=rng)]
         index = torch.randint(cameras.height * cameras.width, (count,), generator=rng)
         background = self._background(count, rng)
@@ -145,14 +148,15 @@ class NerfJob(Job):
         share: float | None = None,
     ) -> dict[str, Tensor]:
         """The error of the pixels; for the field itself (`share` of its steps done) also what it is taught."""
-        samples = lit.sampler(rays, lit.radiance.density, rng)
+        rays, samples = _within(rays, lit.sampler(rays, lit.radiance.density, rng), self.settings.samples)
+        target, background = target[: len(rays)], background[: len(rays)]
         taught = None
         if self.voxels is not None and share is not None:
             samples, taught = self._visible(rays, samples, share < self.settings.voxels.teach)
         x, d = place(rays, samples)
         rgb, density = lit.radiance(x, d)
         found = composite(rgb, density, samples, len(rays), background)
-        self._samples = len(samples)
+        self._samples = len(samples) / len(rays)
         losses = {"rgb": (found.rgb - target).square().mean()}
         if taught is not None and share is not None:
             fading = self.settings.voxels.weight * (1 - share / self.settings.voxels.teach)
@@ -209,6 +213,17 @@ class NerfJob(Job):
         alone = lit is self.voxels or self.voxels is None
         turn = done // self.settings.rays.refresh
         lit.update_grid(rng, everywhere=lit is self.voxels or (alone and turn <= WARMUP_GRID))
+
+
+def _within(rays: Rays, samples: Samples, most: int) -> tuple[Rays, Samples]:
+    """The first rays of a batch, as many as have `most` samples together, and one at least.
+
+    Before it is known which space is empty, a batch has many times the samples that it has later."""
+    if len(samples) <= most:
+        return rays, samples
+    count = max(1, int(samples.ray[most]))
+    kept = samples.ray < count
+    return rays[slice(count)], samples[kept]
 
 
 def part_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

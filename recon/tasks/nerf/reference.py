@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -65,7 +66,7 @@ def write_reference(folder: Path, reference: Reference) -> None:
     about |= {"files": list(reference.files), "splits": {k: list(v) for k, v in reference.splits.items()}}
     about |= {"space": asdict(reference.space), "height": cameras.height, "width": cameras.width}
     tensors = {name: getattr(cameras, name) for name in ("pose", "focal", "centre", "distortion")}
-    tensors = {name: value.double().contiguous() for name, value in tensors.items()}
+    tensors = {name: value.double().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     tensors["test_images"] = reference.test_images.contiguous()
     atomic_write_bytes(folder / NAME, save(tensors, {"scene": json.dumps(about)}))
 

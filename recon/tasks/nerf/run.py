@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from recon import runtime
 from recon.fields import FIELDS
 from recon.geometry import Space
 from recon.metrics.image import Lpips, psnr
+from recon.rendering.accelerated import accelerate
 from recon.rendering.depth_picture import colour_picture
 from recon.rendering.picture import write_png
 from recon.runtime import Precision, Runtime
@@ -67,6 +69,7 @@ def fit(
     """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
     reference = read_reference(run.folder)
     torch.manual_seed(plan.settings.train.seed)
+    bench.say(f"kernels: {accelerate(bench.run_on.device, bench.say)}")
     job = _Glancing(plan, scene, reference, bench.run_on, run.folder / "images" / "training")
     bench.lap("building")
     if resume and not checkpoint.exists(run.checkpoints):
@@ -123,7 +126,7 @@ def finish(
     metrics = evaluate(plan, fitted, run, bench, lpips=lpips, folder=images)
     sheets = picture_sheets(fitted, metrics["rows"], images)
     bench.lap("pictures")
-    kept = {f"test_{index:03d}": f"test_{index:03d}.png" for index in range(len(metrics["rows"]))}
+    kept = {f"test_{index:03d}": f"images/test_{index:03d}.png" for index in range(len(metrics["rows"]))}
     metrics |= {
         "steps": outcome.step,
         "status": outcome.status,
@@ -170,6 +173,7 @@ def evaluate(
 
 def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoint, list[str]]:
     """Everything about a finished or interrupted run, from its folder alone; warnings name what no longer fits."""
+    accelerate(run_on.device, lambda line: warn(line, stacklevel=2))
     plan, warnings = read_plan(run)
     saved, reference = checkpoint.load(run.checkpoints), read_reference(run.folder)
     lit = build_lit(plan.settings, reference.space)

@@ -53,7 +53,7 @@ def mean_scores(rows: list[dict[str, Any]], lpips_known: bool) -> tuple[dict[str
         definitions[name] = f"{DEFINITIONS[name]}; mean over {len(rows)} held-out views"
     if not lpips_known:
         definitions["lpips"] += ". NULL: no weights were given (--lpips-weights FILE.safetensors)."
-    elif scores["ssim"] is None:
+    if scores["ssim"] is None:
         definitions["ssim"] += f". NULL: a side is shorter than {SMALLEST_SSIM} pixels."
     return scores, definitions
 
@@ -77,7 +77,7 @@ def picture_sheets(fitted: Fitted, rows: list[dict[str, Any]], folder: Path) -> 
     write_png(folder / "views.png", contact_sheet([_enlarged(v) for v in views], 3, labels))
     names = ["depth", "normals"] * count
     write_png(folder / "inside.png", contact_sheet([_enlarged(v) for v in inside], 4 if count > 1 else 2, names))
-    return {"views": "views.png", "inside": "inside.png"}
+    return {"views": "images/views.png", "inside": "images/inside.png"}
 
 
 def _enlarged(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from recon import runtime
 from recon.fields import FIELDS, Field
 from recon.fields.asmr import Asmr
-from recon.geometry import DOMAIN
+from recon.geometry import DOMAIN, Mesh
 from recon.metrics.surface import iou
 from recon.runtime import Precision, Runtime
 from recon.shapes.pool import build_pool
@@ -40,6 +40,8 @@ from recon.training.settings import from_plain, to_plain
 
 PRETRAINING = "pretraining.json"
 """In a run's folder: what its pretraining cost, which its seconds include."""
+MOST_FACES = 5_000_000
+"""Faces of the largest mesh that pictures are drawn of: a field that diverged fills all of space with them."""
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,12 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
     about = fitted.export(run.folder / "mesh.ply", found.mesh)
     files: dict[str, Any] = {"mesh": "mesh.ply"}
     bench.lap("export")
-    (run.folder / "images").mkdir(exist_ok=True)
-    files["images"] = fitted.pictures(run.folder / "images", found.mesh)
+    noise = _noise(found.mesh)
+    for text in noise:
+        bench.say(f"warning: {text}")
+    if not noise:
+        (run.folder / "images").mkdir(exist_ok=True)
+        files["images"] = fitted.pictures(run.folder / "images", found.mesh)
     bench.lap("pictures")
     bench.say("scoring against the truth")
     metrics = evaluate(plan, fitted, run, bench, mesh=found.mesh)
@@ -203,7 +209,7 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
         "timings": bench.timings,
         "peak_memory": peak_memory(),
     }
-    warnings = [*outcome.warnings, *((outcome.reason,) if outcome.reason else ())]
+    warnings = [*outcome.warnings, *((outcome.reason,) if outcome.reason else ()), *noise]
     best = metrics["scores"].get("iou_of_exact_cells")
     if best is not None and best < 0.9:
         thin = "parts thinner than a cell are lost: take more cells (--field.bases), or recon sdf"
@@ -212,6 +218,14 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
     metrics["warnings"] = [*(fitted.shape.report.warnings() if fitted.shape.report else []), *warnings]
     run.write_metrics(metrics)
     return metrics
+
+
+def _noise(mesh: Mesh) -> list[str]:
+    """A warning where a mesh is too large to draw pictures of, which would take minutes."""
+    if len(mesh.faces) <= MOST_FACES:
+        return []
+    why = "a field that diverged or is not trained yet has noise for a surface; train longer, or lower --resolution"
+    return [f"the mesh has {len(mesh.faces):,} faces, more than the {MOST_FACES:,} that pictures are drawn of: {why}"]
 
 
 def evaluate(plan: Plan, fitted: Fitted, run: Run, bench: Bench, mesh: Any = None) -> dict[str, Any]:

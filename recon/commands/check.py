@@ -1,0 +1,58 @@
+"""`recon data check SCENE`: what there is to know and to fear about a scene before it is learned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from recon.commands.common import print_json, say
+from recon.commands.scenes import named_scene
+from recon.rendering.picture import write_png
+from recon.scenes.check import check_scene
+from recon.scenes.overview import scene_picture
+from recon.scenes.region import Kind, space_for
+from recon.training.run import renders
+
+
+@dataclass(frozen=True)
+class Check:
+    """Describe a scene, draw its cameras and its box, and warn of what makes it hard or impossible to learn."""
+
+    scene: Annotated[str, tyro.conf.Positional]
+    """A folder of posed pictures, a name in datasets/ or the folders of RECON_DATA, or figurines."""
+    downscale: int = 1
+    """Average this many pixels of the files along each side into one."""
+    space: Kind = "auto"
+    """What the field would cover: a box, a contraction of all space, or a forward-facing frustum (ndc)."""
+    json: bool = False
+    """Print exactly one JSON object on standard output."""
+    out: Path | None = None
+    """The picture (PNG); default renders/check_NAME.png."""
+
+
+def check(argv: Sequence[str]) -> int:
+    """Parse, look, draw, print."""
+    flags = tyro.cli(Check, args=list(argv), prog="recon data check")
+    if flags.out is not None and flags.out.suffix.lower() != ".png":
+        raise ValueError(f"--out is written as .png, '{flags.out.name}' has the suffix '{flags.out.suffix}'")
+    scene = named_scene(flags.scene, flags.downscale, lambda line: None)
+    space = space_for(scene, flags.space)
+    report = check_scene(scene, space)
+    for text in report.warnings:
+        say(f"warning: {text}")
+    name = re.sub(r"[^\w.-]+", "-", scene.name)
+    path = flags.out or renders() / f"check_{name}.png"
+    if flags.out is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, scene_picture(scene, space))
+    if flags.json:
+        print_json({"folder": str(scene.folder), "picture": str(path), **report.as_dict()})
+    else:
+        first, *rest = report.lines()
+        print("\n  ".join([first, *rest, f"{len(report.warnings) or 'no'} warnings", f"picture: {path}"]))
+    return 0

@@ -1,0 +1,24 @@
+"""From the name that a person typed to a scene, for the commands that take one."""
+
+from __future__ import annotations
+
+from recon.data.find import cache_home, datasets_home, find_scene
+from recon.scenes.read import read_scene
+from recon.scenes.scene import Scene
+from recon.tasks.bench import Say
+from recon.tasks.scene_making import make_figurines
+
+FIGURINES = "figurines"
+"""The embedded default scene, which is made at first use."""
+
+
+def named_scene(name: str, downscale: int, say: Say) -> Scene:
+    """The scene of a folder or a name, with what its reader did said aloud."""
+    if name.lower() == FIGURINES:
+        folder = make_figurines(datasets_home() / "scenes" / FIGURINES, say)
+    else:
+        folder = find_scene(name)
+    scene = read_scene(folder, downscale=downscale, cache=cache_home())
+    for note in scene.notes:
+        say(f"scene: {note}")
+    return scene
