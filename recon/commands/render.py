@@ -15,7 +15,7 @@ from recon.commands.common import be_quiet, nearest_of, parse_size, print_json, 
 from recon.commands.machine import Machine
 from recon.geometry import Cameras
 from recon.rendering.video import read_pngs, write_mp4
-from recon.tasks.nerf.film import BEHIND, WHATS, What, film_cameras, render_film, usual_path
+from recon.tasks.nerf.film import WHATS, What, film_cameras, orbit_warnings, render_film, usual_path
 from recon.tasks.nerf.fitted import Fitted
 from recon.tasks.nerf.run import reopen
 from recon.training.run import Run
@@ -57,8 +57,8 @@ def main(name: str, argv: Sequence[str]) -> int:
     voice(f"recon render: {run.folder}, on {run_on.line()}")
     _, fitted, _, warnings = reopen(run, run_on)
     kind = flags.path or usual_path(fitted.lit.radiance.space)
-    if kind == "orbit" and fitted.lit.radiance.space.kind == "ndc":
-        warnings = [*warnings, BEHIND]
+    if kind == "orbit":
+        warnings = [*warnings, *orbit_warnings(fitted.reference)]
     for text in warnings:
         say(f"warning: {text}")
     cameras = film_cameras(fitted, kind, flags.frames, size)

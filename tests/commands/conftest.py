@@ -23,6 +23,9 @@ SMALL = {
     "pe-mlp": ("--field.width", "16", "--field.layers", "3", "--field.frequencies", "3"),
     "asmr": ("--field.width", "16", "--field.bases", "2", "4", "4"),
     "feature-grid": ("--field.resolutions", "8", "16", "--field.width", "16"),
+    "loe": ("--field.width", "16", "--field.layers", "3", "--field.tiles", "2", "2"),
+    "hash-grid": ("--field.levels", "3", "--field.table-log2", "10", "--field.finest", "32"),
+    "voxel": ("--field.resolution", "24"),
     "neural-experts": ("--field.grid.resolutions", "8", "16", "--field.experts", "4", "--field.expert-width", "8"),
 }
 """Sizes of each field that train in no time."""

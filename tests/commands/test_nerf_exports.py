@@ -216,6 +216,7 @@ def read(folder: Path) -> np.ndarray:
 def test_an_orbit_of_a_ball_shows_the_same_depths_in_every_frame(solid, tmp_path):
     cameras = film.film_cameras(solid, "orbit", 4, (24, 24))
     folders = {what: tmp_path / what for what in film.WHATS}
+    assert film.orbit_warnings(solid.reference) == []
     frames = list(film.render_film(solid, cameras, folders, lambda line: None))
     assert [frame["rgb"].name for frame in frames] == ["0000.png", "0001.png", "0002.png", "0003.png"]
     depth, opacity = read(tmp_path / "depth"), read(tmp_path / "opacity")
@@ -256,6 +257,7 @@ def test_a_spiral_before_a_wall_looks_at_the_wall():
     position = torch.stack([side, side.flip(0).square(), 0 * side], dim=1)
     pose = torch.cat([torch.eye(3).double().repeat(5, 1, 1), position[..., None]], dim=2)
     fitted = fitted_of(lambda u: u[:, 2] - (1 - 2 / WALL), FRONTAL, cameras_at(pose))
+    assert "one side" in film.orbit_warnings(fitted.reference)[0]
     assert film.usual_path(FRONTAL) == "spiral" and film.usual_path(BOX) == "orbit"
     cameras = film.film_cameras(fitted, "spiral", 8)
     middle = pose[1:, :, 3].mean(dim=0)

@@ -14,25 +14,35 @@ from torch import Tensor
 
 from recon.geometry import Cameras, Space
 from recon.rendering.depth_picture import colour_picture, depth_limits, depth_picture, normal_picture, opacity_picture
-from recon.rendering.paths import Kind, path
+from recon.rendering.paths import Kind, path, up_direction
 from recon.rendering.picture import write_png
 from recon.tasks.bench import Say
 from recon.tasks.nerf.fitted import Fitted, Picture
 from recon.tasks.nerf.look import look, told
+from recon.tasks.nerf.reference import Reference
 
 What = Literal["rgb", "depth", "normal", "opacity"]
 WHATS: tuple[What, ...] = ("rgb", "depth", "normal", "opacity")
 GLANCES, GLANCE_SIDE = 24, 64
 """How many frames are rendered small, before a film, to find the depths that colours are spread over; their side."""
 
-BEHIND = (
-    "an orbit goes behind what a forward-facing scene's cameras saw: most of it shows nothing; --path spiral does not"
-)
+ONE_SIDED = 0.5
+"""Length of the mean horizontal direction of view from which on cameras look from one side: a half circle has 0.64."""
 
 
 def usual_path(space: Space) -> Kind:
     """A path that suits a space: around what is seen, or, of a forward-facing scene, in front of it."""
     return "spiral" if space.kind == "ndc" else "orbit"
+
+
+def orbit_warnings(reference: Reference) -> list[str]:
+    """What a person should know before a film goes around this scene."""
+    cameras = reference.cameras.select(list(reference.splits["train"]))
+    up, forward = up_direction(cameras), cameras.forward()
+    flat = torch.nn.functional.normalize(forward - (forward @ up)[:, None] * up, dim=1)
+    if float(flat.mean(dim=0).norm()) < ONE_SIDED:
+        return []
+    return ["all cameras look from one side: an orbit goes behind what they saw; --path interpolate or spiral does not"]
 
 
 def film_cameras(fitted: Fitted, kind: Kind, frames: int, size: tuple[int, int] | None = None) -> Cameras:

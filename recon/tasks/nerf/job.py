@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -86,7 +87,7 @@ class NerfJob(Job):
         self.step, self.stage = step, stage.name
         rough = self.run_on.precision == "bf16-inside" and step < self.settings.full_precision_from * self.plan.steps
         runtime.set_products("bf16-inside" if rough else "float32")
-        rng = torch.Generator().manual_seed((self._seed << 32) + step)
+        rng = torch.Generator().manual_seed(_mix(self._seed, step))
         voxels = self.settings.voxels if stage.name == "voxels" else None
         rays, target, background = self.batch(voxels.batch if voxels else self.settings.train.batch, rng)
         self.points_per_step = len(rays)
@@ -132,10 +133,11 @@ class NerfJob(Job):
         return cameras.rays(view, pixel).to(device), target.to(device), background.to(device)
 
     def _background(self, count: int, rng: torch.Generator) -> Float[Tensor, "r 3"]:
-        kind = self.settings.background
-        if self.scene.has_alpha and kind == "random":
+        """Behind alpha, what the settings say. Behind photographs of everything it is random too: a field that left
+        their white walls transparent would be found out."""
+        if self.settings.background == "random" and not self.scene.white:
             return torch.rand(count, 3, generator=rng)
-        return torch.full((count, 3), 0.0 if kind == "black" else 1.0)
+        return torch.full((count, 3), 0.0 if self.settings.background == "black" else 1.0)
 
     def _losses(
         self,
@@ -224,6 +226,11 @@ def _within(rays: Rays, samples: Samples, most: int) -> tuple[Rays, Samples]:
     count = max(1, int(samples.ray[most]))
     kept = samples.ray < count
     return rays[slice(count)], samples[kept]
+
+
+def _mix(seed: int, step: int) -> int:
+    """A seed for each step; torch's generators would look at the lowest 32 bits of a longer one only."""
+    return int(np.random.SeedSequence([seed % 2**64, step]).generate_state(1)[0])
 
 
 def part_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

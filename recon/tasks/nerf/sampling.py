@@ -38,9 +38,9 @@ class RaySamplerConfig:
     """hierarchical: further samples where the first pass found something."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "grid", "refresh", "count", "fine"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("steps", 1), ("grid", 2), ("refresh", 1), ("count", 1), ("fine", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.opacity < 1:
             raise ValueError(f"opacity must lie in (0, 1), got {self.opacity}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -48,9 +49,9 @@ class VoxelStage:
     """Of what it is taught, against the pixels."""
 
     def __post_init__(self) -> None:
-        if not (0 <= self.share < 1 and 0 <= self.teach <= 1 and self.weight >= 0):
+        if not (0 <= self.share < 1 and 0 <= self.teach <= 1 and 0 <= self.weight < math.inf):
             raise ValueError(f"a voxel stage needs share in [0, 1), teach in [0, 1] and weight >= 0, got {self}")
-        if self.resolution < 8 or self.batch < 1 or not self.rate > 0:
+        if self.resolution < 8 or self.batch < 1 or not 0 < self.rate < math.inf:
             raise ValueError(f"a voxel stage needs a resolution of at least 8, rays and a positive rate, got {self}")
 
 
@@ -64,7 +65,7 @@ class NerfSettings:
     rays: RaySamplerConfig = dataclasses.field(default_factory=RaySamplerConfig)
     voxels: VoxelStage = dataclasses.field(default_factory=VoxelStage)
     background: Literal["random", "white", "black"] = "random"
-    """Behind objects with alpha or masks in training; views are scored and shown on white, or on black with black."""
+    """Behind what is transparent, in training; views are scored and shown on white, or on black with black."""
     distortion: float = 0.0
     """Weight of mip-NeRF 360's distortion loss, which draws a ray's samples together."""
     entropy: float = 0.0
@@ -79,8 +80,11 @@ class NerfSettings:
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise ValueError(f"samples must be at least 1, got {self.samples}")
-        if not (self.distortion >= 0 and self.entropy >= 0 and self.matrix_rate > 0):
-            raise ValueError(f"weights of losses and rates must not be negative, got {self}")
+        for name in ("distortion", "entropy"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be zero or more, got {getattr(self, name)}")
+        if not 0 < self.matrix_rate < math.inf:
+            raise ValueError(f"matrix_rate must be positive, got {self.matrix_rate}")
         if not 0 <= self.full_precision_from <= 1:
             raise ValueError(f"full_precision_from must lie in [0, 1], got {self.full_precision_from}")
 
