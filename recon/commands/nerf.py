@@ -96,8 +96,12 @@ def _resume(name: str, flags: Resume) -> int:
     for text in warnings:
         say(f"warning: {text}")
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    if flags.scene is None and not reference.folder.is_dir():
+        raise FileNotFoundError(
+            f"the pictures of {run.folder} were in {reference.folder}, which is gone; say where with --scene FOLDER"
+        )
     scene = named_scene(flags.scene or str(reference.folder), reference.downscale, bench.say)
-    if scene.files != reference.files or scene.splits != reference.splits:
+    if not reference.fits(scene):
         raise ValueError(f"{scene.folder} holds other pictures than those that {run.folder} was begun with")
     bench.lap("reading")
     return _complete(plan, scene, run, bench, flags, resume=True, lpips=lpips)
@@ -124,7 +128,11 @@ def _complete(
     fitted, outcome = fit(plan, scene, run, bench, resume=resume, stop_after=flags.stop_after)
     if outcome.status != "done":
         say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
-    metrics = finish(plan, fitted, outcome, run, bench, lpips=lpips)
+    try:
+        metrics = finish(plan, fitted, outcome, run, bench, lpips=lpips)
+    except KeyboardInterrupt:
+        say(f"what was learned is kept; its views come with: recon nerf --resume {run.folder}")
+        raise
     metrics["files"]["report"] = write_report(run).name
     run.write_metrics(metrics)
     if flags.json:

@@ -19,6 +19,8 @@ class OccupancyGrid(nn.Module):
 
     density: Tensor
     occupied: Tensor
+    possible: Tensor
+    """Cells that may become occupied; all, unless `confine` says otherwise."""
 
     def __init__(self, resolution: int = 64, decay: float = 0.8) -> None:
         super().__init__()
@@ -27,6 +29,7 @@ class OccupancyGrid(nn.Module):
         self.resolution, self.decay = resolution, decay
         self.register_buffer("density", torch.full((resolution**3,), torch.inf))
         self.register_buffer("occupied", torch.ones(resolution**3, dtype=torch.bool))
+        self.register_buffer("possible", torch.ones(resolution**3, dtype=torch.bool))
 
     def cell_of(self, u: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
         """Index of the cell that holds each point of the cube; points outside go to the nearest."""
@@ -50,7 +53,14 @@ class OccupancyGrid(nn.Module):
         old = self.density[index]
         self.density[index] = torch.where(old.isinf(), found, torch.maximum(old * self.decay, found))
         known = self.density if every else self.density[~self.density.isinf()]
-        self.occupied.copy_(self.density > min(threshold, float(known.mean()) if len(known) else threshold))
+        dense = self.density > min(threshold, float(known.mean()) if len(known) else threshold)
+        self.occupied.copy_(dense & self.possible)
+
+    def confine(self, cells: Bool[Tensor, " n"]) -> None:
+        """From now on nothing is outside these cells, and all of them count as occupied until they were looked at."""
+        self.possible.copy_(cells)
+        self.occupied.copy_(cells)
+        self.density.copy_(torch.where(cells, torch.inf, 0.0))
 
     def points(self, index: Int[Tensor, " n"], rng: torch.Generator) -> Float[Tensor, "n 3"]:
         """A random point in each cell."""

@@ -1,4 +1,4 @@
-"""A ball seen by ten cameras, by its closed form and in memory. Must not import `recon` at the top: the hook is first."""
+"""A ball seen by ten cameras, in memory, by its closed form. Must not import `recon` at the top: the hook is first."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def photographs(scene):
 def test_losses_fall(field, tiny, ball, space, cpu):
     steps = 60 if field == "voxel" else 150
     losses = train(job_of(ball, space, tiny(field, steps=steps, background="white"), cpu), steps)
-    assert sum(losses[-5:]) < 0.4 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
 
 
 def test_photographs_without_alpha_are_learned_in_contracted_space(tiny, ball, cpu):
@@ -115,11 +115,10 @@ def test_transparent_pixels_are_the_background_and_opaque_ones_are_not(backgroun
 
 
 @pytest.mark.parametrize("background", ["random", "white", "black"])
-def test_photographs_have_one_background_and_none_of_it_in_their_pixels(background, tiny, ball, space, cpu):
-    scene = photographs(ball)
-    job = job_of(scene, space, tiny(background=background), cpu)
+def test_photographs_have_a_background_too_but_none_of_it_in_their_pixels(background, tiny, ball, space, cpu):
+    job = job_of(photographs(ball), space, tiny(background=background), cpu)
     _, target, behind = job.batch(200, torch.Generator().manual_seed(0))
-    assert (behind == float(background != "black")).all()
+    assert len(behind.unique()) > 500 if background == "random" else (behind == float(background == "white")).all()
     assert target.max() <= 15 / 255
 
 
@@ -257,13 +256,18 @@ def test_the_field_begins_in_all_cells_that_the_voxels_found_occupied_and_their_
     start = job.plan.span_at(199)[1]
     train(job, start)
     job.loss(start)
-    theirs, mine = job.voxels.grid.occupied.reshape(8, 8, 8), job.lit.grid.occupied.reshape(8, 8, 8)
+    theirs, mine = (lit.grid.occupied.reshape(8, 8, 8).clone() for lit in (job.voxels, job.lit))
     assert 0 < theirs.sum() < 512
     near = torch.zeros_like(theirs)
     for x, y, z in theirs.nonzero().tolist():
         near[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2, max(z - 1, 0) : z + 2] = True
     assert torch.equal(mine, near)
     assert job.lit.grid.holds(torch.tensor([[0.0, 0.0, 0.0], [0.7, 0.0, 0.0], [0.0, -0.7, 0.0]])).all()
+    with torch.no_grad():
+        job.lit.radiance.density_layer.bias += 100  # dense everywhere
+    for _ in range(20):
+        job.lit.update_grid(torch.Generator().manual_seed(0), everywhere=True)
+    assert not (job.lit.grid.occupied.reshape(8, 8, 8) & ~near).any()  # and yet never where the voxels found nothing
 
 
 def test_voxels_that_have_hardly_learned_leave_no_empty_space(tiny, ball, space, cpu):

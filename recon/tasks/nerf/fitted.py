@@ -93,7 +93,8 @@ class Fitted:
     def _normals(self, x: Tensor, weight: Tensor, samples: Samples, count: int) -> Float[Tensor, "r 3"]:
         with torch.enable_grad():
             x = x.requires_grad_(True)
-            (slope,) = torch.autograd.grad(self.lit.radiance.density(x).sum(), x)
+            # Density that is constant in cells has no slope anywhere, and no normals.
+            (slope,) = torch.autograd.grad(self.lit.radiance.density(x).sum(), x, materialize_grads=True)
         return along_rays(weight, torch.nn.functional.normalize(-slope, dim=1), samples.ray, count)
 
 

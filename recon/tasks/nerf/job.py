@@ -203,9 +203,8 @@ class NerfJob(Job):
         if mine is None or theirs is None:
             return
         self.voxels.update_grid(rng, everywhere=True)
-        around = theirs.dilated(1).reshape(-1)
-        mine.occupied.copy_(around)
-        mine.density.copy_(torch.where(around, torch.inf, 0.0))
+        # The field has never seen what lies further out, and would be free to put specks there.
+        mine.confine(theirs.dilated(1).reshape(-1))
         self.lit.refresh()
 
     def _look(self, lit: Lit, done: int, rng: torch.Generator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,10 @@ from recon.training.files import atomic_write_bytes
 
 NAME = "reference.safetensors"
 FORMAT = "scene 1"
+PARTS: dict[str, tuple[int, ...]] = {"pose": (3, 4), "focal": (2,), "centre": (2,), "distortion": (4,)}
+"""Tensors of the cameras, and the shape of one camera's."""
+DAMAGE = (SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading facts of the wrong kind raises."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,16 @@ class Reference:
             return picture
         return picture[..., :3] * picture[..., 3:] + background * (1 - picture[..., 3:])
 
+    def fits(self, scene: Scene) -> bool:
+        """Whether training can go on with a scene: the same views, of the same size and kind, at the same places."""
+        if (scene.files, scene.splits) != (self.files, self.splits):
+            return False
+        same_kind = scene.images.shape[1:] == self.test_images.shape[1:]
+        # not bit for bit: another machine may round poses in another way
+        return same_kind and all(
+            torch.allclose(getattr(scene.cameras, name), getattr(self.cameras, name), atol=1e-6) for name in PARTS
+        )
+
 
 def reference_of(scene: Scene, space: Space, downscale: int) -> Reference:
     """What is kept of a scene."""
@@ -65,7 +79,7 @@ def write_reference(folder: Path, reference: Reference) -> None:
     about |= {"folder": str(reference.folder.absolute()), "downscale": reference.downscale}
     about |= {"files": list(reference.files), "splits": {k: list(v) for k, v in reference.splits.items()}}
     about |= {"space": asdict(reference.space), "height": cameras.height, "width": cameras.width}
-    tensors = {name: getattr(cameras, name) for name in ("pose", "focal", "centre", "distortion")}
+    tensors = {name: getattr(cameras, name) for name in PARTS}
     tensors = {name: value.double().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     tensors["test_images"] = reference.test_images.contiguous()
     atomic_write_bytes(folder / NAME, save(tensors, {"scene": json.dumps(about)}))
@@ -81,30 +95,40 @@ def read_reference(folder: Path) -> Reference:
             about = json.loads((file.metadata() or {})["scene"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         return _parsed(about, tensors)
-    except (SafetensorError, KeyError, TypeError, ValueError, IndexError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}); copy the run again, or train it again") from None
 
 
-def _parsed(about: dict[str, Any], tensors: dict[str, Tensor]) -> Reference:
+def _parsed(about: Any, tensors: dict[str, Tensor]) -> Reference:
     if about["format"] != FORMAT:
         raise ValueError(f"it holds '{about['format']}', not '{FORMAT}'")
     height, width = int(about["height"]), int(about["width"])
-    cameras = Cameras(**{k: tensors[k] for k in ("pose", "focal", "centre", "distortion")}, height=height, width=width)
-    views, images, files = len(cameras), tensors["test_images"], tuple(map(str, about["files"]))
+    parts = {name: tensors[name] for name in PARTS}
+    views, images, files = len(parts["pose"]), tensors["test_images"], tuple(map(str, about["files"]))
     splits: dict[Split, tuple[int, ...]] = {}
     for name, index in about["splits"].items():
         splits[cast(Split, name)] = tuple(map(int, index))
-    fits = cameras.pose.shape == (views, 3, 4) and cameras.pose.isfinite().all() and len(files) == views
-    fits &= images.shape[:3] == (len(splits["test"]), height, width) and images.shape[3] in (3, 4)
+    fits = all(
+        parts[name].shape == (views, *shape) and parts[name].dtype == torch.float64 for name, shape in PARTS.items()
+    )
+    fits &= all(bool(part.isfinite().all()) for part in parts.values()) and bool((parts["focal"] > 0).all())
+    fits &= images.shape in [(len(splits["test"]), height, width, channels) for channels in (3, 4)]
+    fits &= images.dtype == torch.uint8 and images.numel() > 0 and len(files) == views and len(splits["train"]) > 0
     if not fits or any(not 0 <= view < views for index in splits.values() for view in index):
         raise ValueError("cameras, pictures and splits do not fit together")
-    box = Box(*(_triple(about["space"]["box"][corner]) for corner in ("low", "high")))
-    frame = tuple(float(number) for number in about["space"]["frame"])
-    space = Space(about["space"]["kind"], box, float(about["space"]["near"]), frame)
-    where = Path(about["folder"]), int(about["downscale"])
-    return Reference(about["name"], *where, cameras, space, files, splits, images, tuple(about["notes"]))
+    cameras, space = Cameras(**parts, height=height, width=width), _space(about["space"])
+    where, notes = (Path(about["folder"]), int(about["downscale"])), tuple(map(str, about["notes"]))
+    return Reference(str(about["name"]), *where, cameras, space, files, splits, images, notes)
 
 
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+def _space(about: Any) -> Space:
+    box = Box(*(_triple(about["box"][corner]) for corner in ("low", "high")))
+    near, frame = float(about["near"]), tuple(float(number) for number in about["frame"])
+    if about["kind"] not in ("box", "contracted", "ndc") or not all(map(math.isfinite, (near, *frame))):
+        raise ValueError(f"there is no space '{about['kind']}' with near {near} and frame {frame}")
+    return Space(about["kind"], box, near, frame)
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
     x, y, z = map(float, values)
     return x, y, z

@@ -21,7 +21,7 @@ from recon.runtime import Precision, Runtime
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
 from recon.tasks.nerf.fitted import Fitted
-from recon.tasks.nerf.job import NerfJob, build_lit, part_of
+from recon.tasks.nerf.job import NerfJob, build_lit, build_voxels, part_of
 from recon.tasks.nerf.reference import Reference, read_reference, reference_of, write_reference
 from recon.tasks.nerf.scores import mean_scores, picture_sheets, score_views
 from recon.tasks.nerf.settings import PRESETS, NerfSettings, Preset, preset
@@ -53,8 +53,10 @@ class Plan:
 def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     with torch.device("meta"):  # all checks of the field's own, but no memory
-        lit = build_lit(plan.settings, space)
-    needed = 16 * sum(p.numel() for p in lit.parameters())  # weights, gradients and two moments in float32
+        parts = [build_lit(plan.settings, space)]
+        parts += [build_voxels(plan.settings, space)] if plan.settings.voxels.share else []
+    needed = sum(b.nbytes for part in parts for b in part.buffers())
+    needed += 16 * sum(p.numel() for part in parts for p in part.parameters())  # float32, gradients and two moments
     if needed > (there := runtime.memory_bytes()):
         wants, has = needed / 2**30, there / 2**30
         raise ValueError(f"training this field takes {wants:,.0f} GiB of memory, and {has:,.0f} are here")
@@ -94,7 +96,7 @@ class _Glancing(NerfJob):
         fitted = Fitted(lit, reference, self.run_on.device, background_of(self.settings))
         camera = reference.cameras.select([reference.test[0]])
         factor = max(1, -(-max(camera.height, camera.width) // GLANCE))
-        height, width = camera.height // factor, camera.width // factor
+        height, width = max(1, camera.height // factor), max(1, camera.width // factor)
         picture = fitted.render(camera.resized(height, width), 0).rgb
         lit.train()
         truth = reference.truth(0, fitted.background).permute(2, 0, 1)[None]

@@ -83,10 +83,9 @@ class Lit(nn.Module):
             return
         cells = None
         if not everywhere:
-            occupied = grid.occupied.nonzero()[:, 0]
-            count = max(len(occupied) // 4, 64)
-            others = torch.randint(len(grid.occupied), (count,), generator=rng).to(occupied.device)
-            cells = torch.cat([occupied, others]).unique()
+            occupied, others = grid.occupied.nonzero()[:, 0], (grid.possible & ~grid.occupied).nonzero()[:, 0]
+            chosen = torch.randperm(len(others), generator=rng)[: len(occupied) // 4 + 64]
+            cells = torch.cat([occupied, others[chosen.to(others.device)]])
         grid.update(self._cube_density, self.config.threshold(), rng, cells)
         self.refresh()
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
-from recon.metrics.image import DEFINITIONS, Lpips, mse, psnr, ssim
+from recon.metrics.image import DEFINITIONS, mse, psnr, ssim
 from recon.rendering.depth_picture import colour_picture, depth_picture, error_heat, normal_picture
 from recon.rendering.picture import contact_sheet, write_png
 from recon.tasks.nerf.fitted import Fitted
@@ -21,7 +22,10 @@ SMALLEST_SSIM = 11
 
 
 def score_views(
-    fitted: Fitted, folder: Path | None, lpips: Lpips | None = None, on_view: Callable[[int], None] | None = None
+    fitted: Fitted,
+    folder: Path | None,
+    lpips: Callable[..., float] | None = None,
+    on_view: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Renders every held-out view and scores it; with a folder, keeps each picture and its error there."""
     rows = []
@@ -32,7 +36,7 @@ def score_views(
         truth = fitted.reference.truth(index, fitted.background)
         row: dict[str, Any] = {"file": fitted.reference.files[view]}
         row |= {"psnr": psnr(picture.rgb, truth), "ssim": None if small else ssim(picture.rgb, truth)}
-        row |= {"lpips": lpips(picture.rgb, truth) if lpips else None, "mse": mse(picture.rgb, truth)}
+        row |= {"lpips": _lpips(lpips, picture.rgb, truth), "mse": mse(picture.rgb, truth)}
         rows.append(row)
         if folder is not None:
             write_png(folder / f"test_{index:03d}.png", colour_picture(picture.rgb))
@@ -40,6 +44,18 @@ def score_views(
         if on_view is not None:
             on_view(index + 1)
     return rows
+
+
+def _lpips(
+    lpips: Callable[..., float] | None, pred: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
+) -> float | None:
+    """The distance; none without weights, and for pictures that are too small, which must not cost a run its scores."""
+    if lpips is None:
+        return None
+    try:
+        return lpips(pred, truth)
+    except ValueError:
+        return None
 
 
 def mean_scores(rows: list[dict[str, Any]], lpips_known: bool) -> tuple[dict[str, float | None], dict[str, str]]:
@@ -53,6 +69,8 @@ def mean_scores(rows: list[dict[str, Any]], lpips_known: bool) -> tuple[dict[str
         definitions[name] = f"{DEFINITIONS[name]}; mean over {len(rows)} held-out views"
     if not lpips_known:
         definitions["lpips"] += ". NULL: no weights were given (--lpips-weights FILE.safetensors)."
+    elif scores["lpips"] is None:
+        definitions["lpips"] += ". NULL: the pictures are too small for its network."
     if scores["ssim"] is None:
         definitions["ssim"] += f". NULL: a side is shorter than {SMALLEST_SSIM} pixels."
     return scores, definitions

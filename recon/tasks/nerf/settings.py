@@ -70,7 +70,7 @@ class NerfSettings:
     """Weight of mip-NeRF 360's distortion loss, which draws a ray's samples together."""
     entropy: float = 0.0
     """Weight of InfoNeRF's ray entropy, which is against fog."""
-    samples: int = 1 << 17
+    samples: int = 1 << 16
     """Samples of a step at most: while most of space may be occupied, a step takes fewer rays."""
     matrix_rate: float = 1.0
     """Times the learning rate of hidden matrices under Adam."""
