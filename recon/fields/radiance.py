@@ -29,14 +29,16 @@ class HeadConfig:
     """Outputs of the field that feed the head (view)."""
     width: int = 128
     """Hidden units of the colour network (view)."""
+    gain: float = 1.0
+    """Features are multiplied by this: those of sine networks begin tiny."""
     density_bias: float = 0.0
     """Added to the density's input to the activation: below 0, space starts thin."""
     density_scale: float = 25.0
     """Density, per half length of the cube, where the activation is 1."""
 
     def __post_init__(self) -> None:
-        if self.features < 1 or self.width < 1 or not self.density_scale > 0:
-            raise ValueError(f"a head needs positive features, width and density_scale, got {self}")
+        if self.features < 1 or self.width < 1 or not (self.density_scale > 0 and self.gain > 0):
+            raise ValueError(f"a head needs positive features, width, gain and density_scale, got {self}")
 
 
 class RadianceField(nn.Module):
@@ -57,7 +59,7 @@ class RadianceField(nn.Module):
 
     def cube_density(self, u: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density per unit of length in the cube, at points of the cube."""
-        return self._activate(self._raw(self.field(u)))
+        return self._activate(self._raw(self._features(u)))
 
     def density(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density per world unit at world points."""
@@ -70,8 +72,11 @@ class RadianceField(nn.Module):
 
     def features(self, x: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "n c"], Float[Tensor, " n"]]:
         """What `colour_of` needs, and densities per world unit, at world points."""
-        features = self.field(self.space.to_cube(x))
+        features = self._features(self.space.to_cube(x))
         return features, self._activate(self._raw(features)) * self.space.rate(x)
+
+    def _features(self, u: Tensor) -> Tensor:
+        return self.field(u) if self.head.gain == 1 else self.head.gain * self.field(u)
 
     def _raw(self, features: Tensor) -> Tensor:
         return self.density_layer(features)[:, 0] if self.head.kind == "view" else features[:, 0]

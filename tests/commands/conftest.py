@@ -189,7 +189,7 @@ def trained_scene(ball_scene: Path, tmp_path_factory) -> Path:
 
     home = tmp_path_factory.mktemp("scene_home")
     words = ["--scene", str(ball_scene), "--field", "voxel", "--field.resolution", "24", "--steps", "200", "--quiet"]
-    words += ["--train.batch", "512", "--rays.steps", "24", "--rays.grid", "16", "--threads", "1"]
+    words += ["--train.batch", "512", "--rays.steps", "24", "--rays.grid", "16", "--threads", "1", "--seed", "1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECON_HOME", str(home))
         assert nerf.main("nerf", [*words, "--out", str(home / "run")]) == 0

@@ -17,7 +17,7 @@ from recon.tasks.nerf.sampling import Lit
 
 RAYS = 4096
 """Rays rendered at once."""
-FAINT = 1e-4
+FAINT = 1e-6
 """Samples that send less of their ray's light than this are given no colour."""
 
 
