@@ -85,7 +85,7 @@ def _nearest(typed: str) -> str:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, MemoryError):
-        return f"not enough memory ({error}); lower --resolution, --pool, --train.batch or the pictures' size (--downscale)"
+        return f"not enough memory ({error}); lower --resolution, --pool or --train.batch, or raise --downscale"
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename and str(error.filename) not in error.strerror else ""
         return f"{error.strerror}{where}"

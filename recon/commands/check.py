@@ -15,7 +15,7 @@ from recon.commands.scenes import named_scene
 from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
 from recon.scenes.overview import scene_picture
-from recon.scenes.region import Kind, space_for
+from recon.scenes.region import Kind, choose_space
 from recon.training.run import renders
 
 
@@ -41,7 +41,7 @@ def check(argv: Sequence[str]) -> int:
     if flags.out is not None and flags.out.suffix.lower() != ".png":
         raise ValueError(f"--out is written as .png, '{flags.out.name}' has the suffix '{flags.out.suffix}'")
     scene = named_scene(flags.scene, flags.downscale, lambda line: None)
-    space = space_for(scene, flags.space)
+    space = choose_space(scene, flags.space)  # a box that no view sees is for the report to tell
     report = check_scene(scene, space)
     for text in report.warnings:
         say(f"warning: {text}")

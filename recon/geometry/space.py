@@ -13,7 +13,9 @@ from recon.geometry.cameras import Rays
 
 Triple = tuple[float, float, float]
 FAR = 1e3
-"""Where rays end in unbounded space, in half widths of the inner box."""
+"""Where rays end in unbounded space, in half widths of the inner box (for ndc, in near depths)."""
+GRAZING = 1e-3
+"""Cosine to the middle camera's axis from which on a ray counts as looking ahead, in ndc."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Space:
     contracted: the box fills the inner cube [-1/2, 1/2]^3, everything beyond is drawn in (mip-NeRF 360, Eq. 10, with
     the largest coordinate as norm). Samples are spaced evenly within the box's size of the camera, then by inverse
     distance.
-    ndc: the frustum of a middle camera, by inverse depth (NeRF, appendix C). Samples are spaced by inverse distance.
+    ndc: the frustum of a middle camera beyond its near plane, by inverse depth (NeRF, appendix C). Samples are spaced
+    evenly within `near` of their camera, then by inverse distance.
     """
 
     kind: Literal["box", "contracted", "ndc"]
@@ -77,7 +80,7 @@ class Space:
     """The region of interest in world space; for ndc, in the frame of the middle camera: low and high bound
     x / depth and y / depth, and (in z) minus the depths are beyond -near."""
     near: float = 0.0
-    """Distance from the camera at which rays begin, in world units."""
+    """Where rays begin, in world units: distance from their camera; for ndc, depth in the middle camera's frame."""
     frame: tuple[float, ...] = (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
     """For ndc: the middle camera's pose, row by row."""
 
@@ -112,7 +115,7 @@ class Space:
     def _to_ndc(self, x: Tensor) -> Tensor:
         frame = x.new_tensor(self.frame).reshape(3, 4)
         local = (x - frame[:, 3]) @ frame[:, :3]
-        depth = (-local[:, 2:]).clamp(min=1e-6 * self.near)
+        depth = (-local[:, 2:]).clamp(min=self.near / 2)  # rays begin at near: what lies before only has to be finite
         middle, half = x.new_tensor(self.box.centre)[:2], x.new_tensor(self.box.half)[:2]
         return torch.cat([(local[:, :2] / depth - middle) / half, 1 - 2 * self.near / depth], dim=-1)
 
@@ -142,8 +145,18 @@ class Space:
         if self.kind == "box":
             near, far = self.box.intersect(rays)
             return near.clamp(min=self.near), far
+        if self.kind == "ndc":
+            return self._beyond_near(rays)
         start = rays.origin.new_full((len(rays),), self.near)
         return start, start.new_full((len(rays),), self.far)
+
+    def _beyond_near(self, rays: Rays) -> tuple[Tensor, Tensor]:
+        """ndc: bounds from the near plane, or the camera if it stands beyond; none where a ray does not look ahead."""
+        frame = rays.origin.new_tensor(self.frame).reshape(3, 4)
+        ahead = -frame[:, 2]
+        cosine, depth = rays.direction @ ahead, (rays.origin - frame[:, 3]) @ ahead
+        start = ((self.near - depth) / cosine.clamp(min=GRAZING)).clamp(min=0)
+        return start, torch.where(cosine > GRAZING, self.far, start)
 
     @property
     def far(self) -> float:

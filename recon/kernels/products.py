@@ -13,7 +13,8 @@ SMALLEST = 64
 
 
 def linear(x: Float[Tensor, "n i"], weight: Float[Tensor, "o i"], bias: Float[Tensor, " o"]) -> Float[Tensor, "n o"]:
-    """x W^T + b, in the precision inside that `torch.set_float32_matmul_precision` asks for."""
+    """x W^T + b, in the precision inside that `torch.set_float32_matmul_precision` asks for. Where it is we who round
+    the operands, the product itself is rounded to bfloat16 too, before the bias is added."""
     if rounds(x, weight):
         return x.bfloat16() @ weight.bfloat16().T + bias  # the sum with a float32 bias is float32
     return torch.nn.functional.linear(x, weight, bias)

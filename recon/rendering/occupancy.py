@@ -52,7 +52,7 @@ class OccupancyGrid(nn.Module):
         # Nothing is known of a cell yet while it holds infinity.
         old = self.density[index]
         self.density[index] = torch.where(old.isinf(), found, torch.maximum(old * self.decay, found))
-        known = self.density if every else self.density[~self.density.isinf()]
+        known = self.density[self.possible if every else self.possible & ~self.density.isinf()]
         dense = self.density > min(threshold, float(known.mean()) if len(known) else threshold)
         self.occupied.copy_(dense & self.possible)
 

@@ -48,7 +48,8 @@ class RaySampler(nn.Module):
 
 
 class UniformSampler(RaySampler):
-    """`count` intervals of equal (even) length on each ray; with `rng` their edges are jittered (NeRF, Eq. 2)."""
+    """`count` intervals of equal (even) length on each ray (NeRF, Eq. 2). With `rng` a ray's edges move together by a
+    random part of an interval, so that every place is evaluated equally often, and an interval more closes the end."""
 
     def __init__(self, space: Space, count: int = 128) -> None:
         super().__init__(space)
@@ -60,10 +61,9 @@ class UniformSampler(RaySampler):
         """Edges of the intervals in the even measure; all equal where a ray meets nothing."""
         near, far = self._ends(rays)
         share = torch.linspace(0, 1, self.count + 1, device=near.device).expand(len(rays), -1)
-        if rng is not None and self.count > 1:
-            jitter = torch.rand(len(rays), self.count - 1, generator=rng).to(near.device) - 0.5
-            inner = share[:, 1:-1] + jitter / self.count
-            share = torch.cat([share[:, :1], inner, share[:, -1:]], dim=1)
+        if rng is not None:
+            moved = share[:, :-1] + torch.rand(len(rays), 1, generator=rng).to(near.device) / self.count
+            share = torch.cat([share[:, :1], moved, share[:, -1:]], dim=1)
         return torch.lerp(near[:, None], torch.maximum(near, far)[:, None], share)  # exact at both ends
 
     def forward(self, rays: Rays, density: WorldDensity, rng: torch.Generator | None = None) -> Samples:
@@ -85,7 +85,7 @@ class HierarchicalSampler(UniformSampler):
         coarse = self._packed(edges)
         x = rays.origin[coarse.ray] + coarse.middle[:, None] * rays.direction[coarse.ray]
         weight, _ = weights(density(x), coarse, len(rays))
-        mass = torch.zeros(len(rays), self.count, device=weight.device)
+        mass = torch.zeros_like(edges[:, 1:])
         mass[edges[:, 1:] > edges[:, :-1]] = weight
         mass = mass + 1e-2 / self.count  # no interval is ruled out
         share = (torch.arange(self.fine, device=weight.device) + 0.5) / self.fine

@@ -22,7 +22,7 @@ MAX_POINTS = 200_000
 QUANTILES = (0.001, 0.999)
 """Of the depths of sparse points: some of them are always wrong."""
 WHERE = ("sparse", ".", "colmap/sparse", "colmap", "distorted/sparse", "dense/sparse")
-"""Folders in which a model, or numbered models, are looked for."""
+"""Folders in which a model, or numbered models, are looked for; the first that has any is taken."""
 
 _MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV", "FOV",
            "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE", "RAD_TAN_THIN_PRISM_FISHEYE")  # fmt: skip
@@ -41,15 +41,14 @@ class View:
 
 
 def models_in(folder: Path) -> list[Path]:
-    """Folders that hold a model, the usual places first."""
-    found: dict[Path, None] = {}
+    """Folders that hold a model, all of one place: models of other places may be of other pictures."""
     for place in WHERE:
         top = folder / place
         numbered = sorted(path for path in top.iterdir() if path.is_dir()) if top.is_dir() and place != "." else []
-        for path in (top, *numbered):
-            if _file(path, "cameras") and _file(path, "images"):
-                found.setdefault(path)
-    return list(found)
+        found = [path for path in (top, *numbered) if _file(path, "cameras") and _file(path, "images")]
+        if found:
+            return found
+    return []
 
 
 def read_colmap(folder: Path) -> Listing:
@@ -69,7 +68,9 @@ def read_colmap(folder: Path) -> Listing:
     if unknown:
         raise ValueError(f"{path}: {unknown[0]} was taken with a camera that the model does not hold")
     views = sorted(views, key=lambda view: view.name)
-    place, missing = _picture_folder(folder, views)
+    # a model of pictures as they were taken, beside undistorted ones of the same names
+    order = ("input", "images", "rgb") if where.startswith("distorted") else ("images", "input", "rgb")
+    place, missing = _picture_folder(folder, views, order)
     if missing:
         notes.append(f"{len(missing)} of {len(views)} pictures are not in {place.name}/: skipped")
         views = [view for view in views if view.name not in missing]
@@ -108,12 +109,12 @@ def _parsed(folder: Path, stem: str, binary: Callable[[bytes], T], text: Callabl
         raise ValueError(f"{path}: {str(error)[:200]}") from None
 
 
-def _picture_folder(folder: Path, views: list[View]) -> tuple[Path, set[str]]:
+def _picture_folder(folder: Path, views: list[View], order: tuple[str, ...]) -> tuple[Path, set[str]]:
     """The folder with the most of the pictures (the first of the best), and the names that it lacks."""
     for view in views:
         if "\0" in view.name or Path(view.name).is_absolute() or ".." in Path(view.name).parts:
             raise ValueError(f"the model names a picture outside its folder: {view.name[:80]!r}")
-    folders = [folder / name for name in ("images", "input", "rgb")]
+    folders = [folder / name for name in order]
     folders += sorted(path for path in folder.glob("images_*") if path.is_dir()) + [folder]
     best, lacks = folder, {view.name for view in views}
     for place in folders:
@@ -122,7 +123,7 @@ def _picture_folder(folder: Path, views: list[View]) -> tuple[Path, set[str]]:
             best, lacks = place, missing
     if len(lacks) == len(views):
         raise FileNotFoundError(
-            f"none of the {len(views)} pictures of the model is in {folder / 'images'} (first: {views[0].name}; "
+            f"none of the {len(views)} pictures of the model is in {folders[0]} (first: {views[0].name}; "
             f"kinds that are read: {', '.join(SUFFIXES)})"
         )
     return best, lacks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ class Listing:
 def relative(path: Path, folder: Path) -> str:
     """A path as seen from the scene's folder, where it lies within it."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file in a scene's folder that its files name; ValueError where the name leads out of the folder.
+
+    Links are not followed: one that leads out was laid by a person."""
+    for top in (Path(os.path.abspath(folder)), folder.resolve()):  # absolute names may say either
+        path = Path(os.path.normpath(top / name))
+        if path.is_relative_to(top):
+            return folder / path.relative_to(top)
+    raise ValueError(f"{folder} names a picture outside its folder: {name[:80]!r}; move it there and name it from there")
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recon.geometry import Box
-from recon.scenes.images import pictures_in, read_header
+from recon.scenes.images import pictures_in, read_header, read_headers
 from recon.scenes.listing import Lens, Listing, find_split, read_numbers
 from recon.scenes.poses import from_opencv, matrix
 from recon.scenes.scene import Split
@@ -30,7 +30,7 @@ def read_nsvf(folder: Path) -> Listing:
     if len(poses) > len(stems):
         notes.append(f"{len(poses) - len(stems)} poses have no picture: skipped")
     splits, said = _splits(folder, stems)
-    lens, scaled = _lens(folder / "intrinsics.txt", pictures[stems[0]])
+    lens, scaled = _lens(folder / "intrinsics.txt", tuple(pictures[stem] for stem in stems))
     box = _box(folder / "bbox.txt") if (folder / "bbox.txt").is_file() else None
     return Listing(
         layout="nsvf",
@@ -67,16 +67,17 @@ def _box(path: Path) -> Box:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _lens(path: Path, picture: Path) -> tuple[Lens, list[str]]:
+def _lens(path: Path, pictures: tuple[Path, ...]) -> tuple[Lens, list[str]]:
     """The lens, for the native size of the pictures: the principal point tells where they were shrunk since."""
     fx, fy, cx, cy = _intrinsics(path)
-    header = read_header(picture)
+    header = read_header(pictures[0])
     ratio = np.array([2 * cx / header.width, 2 * cy / header.height])
     if np.abs(ratio - 1).max() < 0.25:
         return Lens((fx, fy), (cx, cy), (float(header.width), float(header.height))), []
     mean = float(np.nan_to_num(ratio.mean(), posinf=0.0, neginf=0.0))
     whole = float(round(mean)) if mean > 1 else 1 / max(round(1 / max(mean, 1e-6)), 1)
     if not np.abs(ratio / whole - 1).max() < SHRUNK:
+        read_headers(pictures)  # tells pictures of different sizes, of which the first may be the odd one
         raise ValueError(
             f"{path}: the principal point ({cx:g}, {cy:g}) is far from the middle of pictures of {header.width} x "
             f"{header.height}; intrinsics and pictures do not belong together"

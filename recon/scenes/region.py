@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Literal
 
 import torch
@@ -26,19 +27,26 @@ BLENDER = Box((-1.5, -1.5, -1.5), (1.5, 1.5, 1.5))
 """Where Blender's synthetic scenes lie, if pictures do not tell."""
 
 
-def space_for(scene: Scene, kind: Kind = "auto") -> Space:
+def choose_space(scene: Scene, kind: Kind = "auto") -> Space:
     """The space of a scene; auto: its stated box, a tight box around silhouettes, ndc for forward-facing photographs
-    of known depth, and contracted for all others.
+    of known depth (if a frustum holds what they see: a warning tells if none does), and contracted for all others.
 
-    ValueError where the cameras see none of it, or where what the kind needs is unknown."""
-    if kind == "ndc" or (kind == "auto" and _content_box(scene) is None and forward_facing(scene)):
+    ValueError where what the kind needs is unknown, or silhouettes and cameras do not agree."""
+    if kind == "ndc":
         return _ndc(scene)
     if kind == "contracted":
         return _contracted(scene)
     box = _content_box(scene)
     if box is None and kind == "auto":
-        return _contracted(scene)
-    space = Space("box", box or _contracted(scene).box)
+        return _unbounded(scene)
+    return Space("box", box or _contracted(scene).box)
+
+
+def space_for(scene: Scene, kind: Kind = "auto") -> Space:
+    """As `choose_space`; ValueError also where no training view sees anything of a box."""
+    space = choose_space(scene, kind)
+    if space.kind != "box":
+        return space
     cameras = scene.cameras.select(list(scene.splits["train"]))
     near, far = space.bounds(sample_rays(cameras, tuple(range(len(cameras)))))
     middle = torch.tensor([space.box.centre])  # of a box that lies between the few rays that were tried
@@ -103,6 +111,15 @@ def in_picture(cameras: Cameras, view: int, points: Float[Tensor, "n 3"]) -> Boo
     slope = (local[:, :2] / depth.clamp(min=1e-9)[:, None]).abs() * cameras.focal[view]
     near_axis = (slope < 1.5 * torch.maximum(limit - cameras.centre[view], cameras.centre[view])).all(dim=-1)
     return (depth > 0) & near_axis & (pixel >= 0).all(dim=-1) & (pixel <= limit).all(dim=-1)
+
+
+def _unbounded(scene: Scene) -> Space:
+    if forward_facing(scene):
+        try:
+            return _ndc(scene)
+        except ValueError as error:
+            warnings.warn(f"the views look forward, but {error}, as auto does", stacklevel=3)
+    return _contracted(scene)
 
 
 def _contracted(scene: Scene) -> Space:

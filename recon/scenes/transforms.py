@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recon.scenes.images import SUFFIXES, read_header
-from recon.scenes.listing import Lens, Listing, find_split, read_object, relative
+from recon.scenes.listing import Lens, Listing, find_split, inside, read_object, relative
 from recon.scenes.poses import matrix
 from recon.scenes.scene import Split
 
@@ -18,6 +18,8 @@ NGP_SCALE = 0.33
 """instant-ngp multiplies positions by this and shifts them by 0.5 before its box of `aabb_scale` is laid around."""
 MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE")
 """Kinds of camera that are pinholes with at most k1, k2, p1, p2."""
+FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
+"""Ways to state the focal length."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _frames(path: Path, folder: Path, data: dict[str, Any] | None = None) -> tup
             continue
         where = f"{path.name}, {name}"
         pose = matrix(entry.get("transform_matrix"), where)
-        found.append(Frame(file, pose, _lens({**data, **entry}, where, file), _mask(folder, entry)))
+        found.append(Frame(file, pose, _lens(_facts(data, entry), where, file), _mask(folder, entry)))
     if not found:
         raise FileNotFoundError(f"none of the {len(entries)} pictures that {path} lists is there (first: {missing[0]})")
     notes = [f"{path.name} lists {len(missing)} of {len(entries)} pictures that are not there: skipped"]
@@ -107,7 +109,7 @@ def _frames(path: Path, folder: Path, data: dict[str, Any] | None = None) -> tup
 def _picture(folder: Path, name: str) -> Path | None:
     """The file that a frame names, whose ending may be left out."""
     for ending in ("", *SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
-        path = folder / f"{name}{ending}"
+        path = inside(folder, f"{name}{ending}")
         try:
             if path.is_file():
                 return path
@@ -120,10 +122,16 @@ def _mask(folder: Path, entry: dict[str, Any]) -> Path | None:
     name = entry.get("mask_path")
     if name is None:
         return None
-    path = folder / str(name).replace("\0", "")
+    path = inside(folder, str(name).replace("\0", ""))
     if not path.is_file():
         raise FileNotFoundError(f"no mask {path}, which the frame of {entry.get('file_path')} names")
     return path
+
+
+def _facts(data: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """What holds for a frame: its own entry, else what all share; any focal length of its own rules out all shared."""
+    own = any(key in entry for key in FOCAL)
+    return {key: value for key, value in data.items() if not (own and key in FOCAL)} | entry
 
 
 def _lens(facts: dict[str, Any], where: str, file: Path) -> Lens:

@@ -110,13 +110,27 @@ def test_strata_cover_a_ray_from_end_to_end(space, count, jitter):
     meets = far > near
     assert torch.equal(edges[:, 0], low)
     assert torch.equal(edges[meets, -1], high[meets])
-    # Each edge keeps to its half of the strata on both sides.
     width = ((high - low) / count)[meets, None]
-    off = (edges[meets] - low[meets, None]) / width - torch.arange(count + 1)
-    assert (off.abs() <= (0.5 if jitter else 0) + 1e-3).all()
+    length = edges[meets].diff(dim=1) / width
+    whole = length[:, 1:-1] if jitter else length  # jittered, the first and the last share one interval
+    torch.testing.assert_close(whole, torch.ones_like(whole), rtol=0, atol=2e-3)
+    assert ((length > -1e-6) & (length < 1 + 2e-3)).all()
     samples = sampler(rays, nothing, rng)
     covered = torch.zeros(len(rays)).index_add(0, samples.ray, samples.length)
     torch.testing.assert_close(covered[meets], (far - near)[meets], rtol=1e-3, atol=1e-5)
+
+
+def test_every_place_on_a_ray_is_evaluated_equally_often():
+    space = SPACES["box"]
+    rays = rays_in(space, 4000)
+    rng = torch.Generator().manual_seed(0)
+    near, far = space.bounds(rays)
+    rays, near, far = rays[far > near], near[far > near], far[far > near]
+    samples = UniformSampler(space, 8)(rays, nothing, rng)
+    place = 8 * (samples.middle - near[samples.ray]) / (far - near)[samples.ray]
+    inner = place[(place > 1) & (place < 7)]
+    share = torch.histc(inner % 1, 10, 0, 1) / len(inner)
+    torch.testing.assert_close(share, torch.full((10,), 0.1), atol=0.01, rtol=0)
 
 
 # -- hierarchical -----------------------------------------------------------------------------------------------------

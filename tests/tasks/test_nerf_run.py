@@ -140,7 +140,7 @@ def huge(settings, part):
     if part == "field":
         return replace(settings, field=replace(settings.field, width=30_000_000))
     if part == "grid":
-        return replace(settings, rays=replace(settings.rays, grid=20_000))
+        return replace(settings, rays=replace(settings.rays, grid=4000))
     return replace(settings, voxels=replace(settings.voxels, resolution=500))
 
 

@@ -34,11 +34,14 @@ def test_a_step_is_a_share_of_the_mean_side(space, length):
 
 
 @pytest.mark.parametrize("opacity", [0.01, 0.1, 0.5])
-@pytest.mark.parametrize("steps", [16, 64])
-def test_the_threshold_is_the_density_of_which_one_step_has_the_opacity(opacity, steps):
-    config = RaySamplerConfig(steps=steps, opacity=opacity)
-    step = 2 / steps  # of the cube, whose sides are 2
-    assert 1 - math.exp(-config.threshold() * step) == pytest.approx(opacity, rel=1e-5)
+@pytest.mark.parametrize("kind", ["box", "contracted", "ndc"])
+def test_the_threshold_is_the_density_of_which_one_step_has_the_opacity(opacity, kind):
+    space = Space(kind, Box((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)), near=1.0)
+    config = RaySamplerConfig(steps=64, opacity=opacity)
+    # In the middle of a box, or just behind the near plane of a frustum: a step there is `step_length` long.
+    place = torch.tensor([[0.0, 0.0, -1.0 if kind == "ndc" else 0.0]])
+    step = config.step_length(space) * float(space.rate(place))
+    assert 1 - math.exp(-config.threshold(space) * step) == pytest.approx(opacity, rel=1e-5)
 
 
 def lit_with(tiny, space, values):

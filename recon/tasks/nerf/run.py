@@ -13,7 +13,7 @@ from torch import Tensor
 from recon import runtime
 from recon.fields import FIELDS
 from recon.geometry import Space
-from recon.metrics.image import Lpips, psnr
+from recon.metrics.image import Lpips
 from recon.rendering.accelerated import accelerate
 from recon.rendering.depth_picture import colour_picture
 from recon.rendering.picture import write_png
@@ -60,6 +60,10 @@ def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | No
     if needed > (there := runtime.memory_bytes()):
         wants, has = needed / 2**30, there / 2**30
         raise ValueError(f"training this field takes {wants:,.0f} GiB of memory, and {has:,.0f} are here")
+    if scene.white and plan.settings.background == "black":
+        raise ValueError(
+            "these pictures show their object on white without alpha: a field on black could not match them"
+        )
     run = Run.create("nerf", scene.name, plan.field_name, plan.as_settings(), out)
     write_reference(run.folder, reference_of(scene, space, downscale))
     return run
@@ -89,7 +93,8 @@ class _Glancing(NerfJob):
         self._reference, self._folder = reference, folder
 
     def quick_score(self) -> dict[str, float]:
-        """PSNR of the first held-out view in small; the voxels' while only they have learned."""
+        """Draws the first held-out view in small, by the voxels while only they have learned. It returns no score: a
+        held-out view must not choose a checkpoint."""
         reference, lit = self._reference, self.lit
         if self.voxels is not None and self.stage == "voxels":
             lit = self.voxels
@@ -103,7 +108,7 @@ class _Glancing(NerfJob):
         truth = torch.nn.functional.interpolate(truth, (height, width), mode="area")[0].permute(1, 2, 0)
         self._folder.mkdir(parents=True, exist_ok=True)
         write_png(self._folder / f"{self.step + 1:06d}.png", colour_picture(torch.cat([truth, picture], dim=1)))
-        return {"psnr_glance": psnr(picture, truth)}
+        return {}
 
 
 def _fitted(job: NerfJob, reference: Reference) -> Fitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,8 @@ from recon.geometry import Space
 from recon.rendering.occupancy import OccupancyGrid
 from recon.rendering.samplers import HierarchicalSampler, OccupancySampler, RaySampler, UniformSampler
 
+MOST = 4096
+"""Steps, samples and cells a slip of the keyboard may not exceed."""
 HIDDEN = 0.01
 """Samples behind what lets less light than this through are not evaluated again."""
 
@@ -39,8 +42,8 @@ class RaySamplerConfig:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("grid", 2), ("refresh", 1), ("count", 1), ("fine", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            if not least <= getattr(self, name) <= MOST:
+                raise ValueError(f"{name} must be at least {least} and at most {MOST}, got {getattr(self, name)}")
         if not 0 < self.opacity < 1:
             raise ValueError(f"opacity must lie in (0, 1), got {self.opacity}")
 
@@ -58,9 +61,10 @@ class RaySamplerConfig:
             return space.near / self.steps  # from near to infinity the measure grows by near
         return 2 * sum(space.box.half) / 3 / self.steps
 
-    def threshold(self) -> float:
+    def threshold(self, space: Space) -> float:
         """Density in the cube from which a step has the configured opacity."""
-        return -float(torch.log1p(torch.tensor(-self.opacity))) * self.steps / 2
+        step = (1 if space.kind == "contracted" else 2) / self.steps  # in the cube: contracted, the box is half of it
+        return -math.log1p(-self.opacity) / step
 
 
 class Lit(nn.Module):
@@ -86,7 +90,7 @@ class Lit(nn.Module):
             occupied, others = grid.occupied.nonzero()[:, 0], (grid.possible & ~grid.occupied).nonzero()[:, 0]
             chosen = torch.randperm(len(others), generator=rng)[: len(occupied) // 4 + 64]
             cells = torch.cat([occupied, others[chosen.to(others.device)]])
-        grid.update(self._cube_density, self.config.threshold(), rng, cells)
+        grid.update(self._cube_density, self.config.threshold(self.radiance.space), rng, cells)
         self.refresh()
 
     def refresh(self) -> None:
