@@ -78,7 +78,7 @@ def inside(folder: Path, name: str) -> Path:
         path = Path(os.path.normpath(top / name))
         if path.is_relative_to(top):
             return folder / path.relative_to(top)
-    raise ValueError(f"{folder} names a picture outside its folder: {name[:80]!r}; move it there and name it from there")
+    raise ValueError(f"{folder}: the scene names a picture outside its folder: {name[:80]!r}; move it into the folder")
 
 
 def read_object(path: Path) -> dict[str, Any]:

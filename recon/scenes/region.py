@@ -118,7 +118,7 @@ def _unbounded(scene: Scene) -> Space:
         try:
             return _ndc(scene)
         except ValueError as error:
-            warnings.warn(f"the views look forward, but {error}, as auto does", stacklevel=3)
+            warnings.warn(f"the views look forward, but {error}, as auto does", stacklevel=1)
     return _contracted(scene)
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recon.geometry import Box, Rays, Space
@@ -21,6 +21,7 @@ each = pytest.mark.parametrize("kind", KINDS)
 
 
 @each
+@settings(deadline=None)
 @given(u=st.tuples(*[st.floats(-0.99, 0.99)] * 3))
 def test_leaving_the_cube_and_coming_back_changes_nothing(kind, u):
     cube = torch.tensor([u], dtype=torch.float64)
@@ -89,6 +90,7 @@ def test_rays_meet_a_box_where_geometry_says():
     assert (far[3:] <= near[3:]).all()
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.floats(-3, 3)] * 3), st.tuples(*[st.floats(-1, 1)] * 3))
 def test_the_middle_of_what_a_ray_meets_lies_in_the_box_and_its_ends_on_it(origin, way):
     length = math.hypot(*way)
@@ -107,9 +109,37 @@ def test_the_middle_of_what_a_ray_meets_lies_in_the_box_and_its_ends_on_it(origi
 def test_a_near_distance_cuts_the_beginning_of_rays():
     ray = rays((1.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     assert [float(t) for t in Space("box", BOX, near=2.5).bounds(ray)] == [2.5, 3.0]
-    for kind in ("contracted", "ndc"):
-        near, far = SPACES[kind].bounds(ray)
-        assert float(near) == pytest.approx(SPACES[kind].near) and float(far) == pytest.approx(SPACES[kind].far)
+    near, far = SPACES["contracted"].bounds(ray)
+    assert float(near) == pytest.approx(0.1) and float(far) == pytest.approx(SPACES["contracted"].far)
+
+
+def test_ndc_rays_begin_at_a_depth_of_the_middle_camera_by_hand():
+    slant = (0.6, 0.0, -0.8)
+    near, far = SPACES["ndc"].bounds(  # the middle camera is at z = 3 and looks along -z, near is 2
+        rays((1, 2, 3, 0, 0, -1), (1, 2, 4, *slant), (1, 2, 2, 0, 0, -1), (1, 2, 0.5, *slant), (1, 2, 3, 0.6, 0, 0.8))
+    )
+    torch.testing.assert_close(near[:4], torch.tensor([2.0, 3.75, 1.0, 0.0]))
+    assert (far[:4] == SPACES["ndc"].far).all()
+    assert far[4] <= near[4]  # looks back: nothing there
+
+
+@settings(deadline=None)
+@given(
+    shift=st.tuples(*[st.floats(-5, 5)] * 3),
+    way=st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
+    share=st.floats(0, 1),
+)
+def test_ndc_rays_stay_between_the_near_plane_and_infinity(shift, way, share):
+    space = SPACES["ndc"]
+    frame = torch.tensor(space.frame).reshape(3, 4).double()
+    direction = torch.nn.functional.normalize(frame[:, :3] @ torch.tensor([*way, -1.0]).double(), dim=0)
+    ray = Rays((frame[:, 3] + torch.tensor(shift).double())[None], direction[None])
+    near, far = space.bounds(ray)
+    assert 0 <= near < far
+    even = torch.lerp(space.to_even(near), space.to_even(far), torch.tensor([0.0, share, 1.0]).double())
+    depth = space.to_cube(ray.origin + space.from_even(even)[:, None] * ray.direction)[:, 2]
+    assert (depth >= -1 - 1e-9).all() and (depth <= 1).all()
+    assert (depth.diff() >= -1e-9).all()
 
 
 def test_a_box_grows_about_its_centre():

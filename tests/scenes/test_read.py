@@ -1,6 +1,7 @@
 """Every layout of one scene gives the same cameras and pictures; every defect gives one clear message."""
 
 import json
+import math
 import shutil
 import struct
 import tempfile
@@ -53,6 +54,21 @@ def test_the_largest_model_is_chosen_and_said(rig, tmp_path):
     assert len(scene.files) == 16
     assert any("sparse/1" in note for note in scene.notes)
     assert any("2 models (5, 16 pictures)" in note for note in scene.notes)
+
+
+def test_a_larger_model_of_another_place_is_not_taken(rig, tmp_path):
+    rig.colmap_binary(tmp_path, "sparse/0", count=5)
+    rig.colmap_binary(tmp_path, "distorted/sparse/0")
+    scene = read_scene(tmp_path)
+    assert len(scene.files) == 5 and any("model sparse/0" in note for note in scene.notes)
+
+
+def test_a_distorted_model_has_the_pictures_as_they_were_taken(rig, tmp_path):
+    rig.colmap_binary(tmp_path, "distorted/sparse/0")
+    rig.save(tmp_path / "input", rig.names())
+    assert read_scene(tmp_path).files[0] == "input/view_00.png"
+    shutil.move(tmp_path / "distorted/sparse", tmp_path / "sparse")
+    assert read_scene(tmp_path).files[0] == "images/view_00.png"
 
 
 @pytest.mark.parametrize("place", [".", "colmap/sparse", "colmap/sparse/0", "sparse"])
@@ -138,6 +154,61 @@ def test_intrinsics_of_a_frame_win_over_the_shared_ones_and_scale_with_the_pictu
     assert cameras.centre[2].tolist() == [16, 12]
     assert cameras.distortion[2].tolist() == [0.01, 0, 0, 0]
     assert cameras.focal[3].tolist() == [40, 40]
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "focal"),
+    [
+        ({"fl_x": 40.0}, {"camera_angle_x": 2 * math.atan(16 / 50)}, [50, 50]),
+        ({"fl_x": 40.0, "fl_y": 44.0}, {"fl_x": 50.0}, [50, 50]),
+        ({"camera_angle_x": 0.8}, {"fl_x": 50.0, "fl_y": 52.0}, [50, 52]),
+        ({"camera_angle_y": 0.8}, {"camera_angle_x": 2 * math.atan(16 / 50)}, [50, 50]),
+    ],
+)
+def test_a_focal_length_of_a_frame_s_own_wins_however_it_is_stated(rig, tmp_path, shared, own, focal):
+    rig.ngp(tmp_path)
+    data = json.loads((tmp_path / "transforms.json").read_text())
+    data = {key: value for key, value in data.items() if key not in ("fl_x", "fl_y")} | shared
+    data["frames"][2] |= own
+    (tmp_path / "transforms.json").write_text(json.dumps(data))
+    focals = read_scene(tmp_path).cameras.focal
+    np.testing.assert_allclose(focals[2], focal, rtol=1e-12)
+    assert not torch.equal(focals[3], focals[2])
+
+
+@pytest.mark.parametrize("form", ["./images/view_01.png", "images/../images/view_01", "ABSOLUTE", "LINK"])
+def test_pictures_may_be_named_in_roundabout_ways_within_the_folder(rig, tmp_path, monkeypatch, form):
+    rig.ngp(tmp_path / "scene")
+    (tmp_path / "link").symlink_to(tmp_path / "scene")
+    name = {"ABSOLUTE": f"{tmp_path}/scene/images/view_01.png", "LINK": f"{tmp_path}/link/images/view_01.png"}
+    edit_frame(tmp_path / "scene", file_path=name.get(form, form))
+    monkeypatch.chdir(tmp_path)
+    assert read_scene(Path("link")).files[1] == "images/view_01.png"
+
+
+def test_a_link_that_leads_out_of_the_folder_is_a_person_s_choice(rig, tmp_path):
+    rig.ngp(tmp_path / "scene")
+    shutil.move(tmp_path / "scene/images", tmp_path / "elsewhere")
+    (tmp_path / "scene/images").symlink_to(tmp_path / "elsewhere")
+    assert len(read_scene(tmp_path / "scene").files) == 16
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "images/../../secret", "ABSOLUTE"])
+@pytest.mark.parametrize("key", ["file_path", "mask_path"])
+def test_pictures_outside_the_folder_are_refused(rig, tmp_path, key, name):
+    rig.ngp(tmp_path / "scene")
+    shutil.copy(tmp_path / "scene/images/view_01.png", tmp_path / "secret.png")
+    edit_frame(tmp_path / "scene", **{key: f"{tmp_path}/secret.png" if name == "ABSOLUTE" else name})
+    with pytest.raises(ValueError, match="names a picture outside its folder"):
+        read_scene(tmp_path / "scene")
+
+
+def test_a_first_picture_of_another_size_is_told_as_that(rig, tmp_path):
+    rig.nsvf(tmp_path)
+    first = min((tmp_path / "rgb").iterdir())
+    Image.open(first).resize((48, 24)).save(first)
+    with pytest.raises(ValueError, match=r"different sizes: .*48 x 24"):
+        read_scene(tmp_path)
 
 
 def test_split_json_wins_and_pictures_outside_it_are_left_out(rig, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from recon.geometry import Box, Cameras, Space
 from recon.scenes.hull import hull, silhouettes
 from recon.scenes.read import read_scene
-from recon.scenes.region import looked_at, mean_pose, sample_rays, space_for
+from recon.scenes.region import choose_space, looked_at, mean_pose, sample_rays, space_for
 from recon.scenes.scene import Scene
 
 
@@ -112,9 +112,11 @@ def test_a_stated_box_is_taken_as_it_is(ball):
 
 def test_a_box_that_no_ray_meets_is_refused(ball):
     away = (ball.cameras.forward().sum(dim=1) < -0.5).nonzero()[:, 0].tolist()
-    ball = replace(ball, splits={"train": tuple(away[1:]), "test": (away[0],)})
+    box = Box((50.0, 50.0, 50.0), (51.0, 51.0, 51.0))
+    ball = replace(ball, splits={"train": tuple(away[1:]), "test": (away[0],)}, box=box)
     with pytest.raises(ValueError, match="no ray of the training views meets the box"):
-        space_for(replace(ball, box=Box((50.0, 50.0, 50.0), (51.0, 51.0, 51.0))))
+        space_for(ball)
+    assert choose_space(ball).box == box
 
 
 def test_blender_without_alpha_has_its_usual_box(ball):
@@ -160,6 +162,38 @@ def test_forward_facing_photographs_of_unknown_depth_are_contracted():
     assert space_for(scene).kind == "contracted"
     with pytest.raises(ValueError, match="depth of the content"):
         space_for(scene, "ndc")
+
+
+def dolly(cameras: Cameras) -> Cameras:
+    """On their way forwards from z = 4 to -4: what the first are near to lies behind the last."""
+    pose = cameras.pose.clone()
+    pose[:, 2, 3] = torch.linspace(4, -4, len(pose))
+    return replace(cameras, pose=pose)
+
+
+def wide(cameras: Cameras) -> Cameras:
+    """Of 174 degrees: with their turns, some rays look backwards."""
+    return replace(cameras, focal=cameras.focal / 50)
+
+
+@pytest.mark.parametrize("change", [dolly, wide])
+def test_forward_facing_views_that_no_frustum_holds_are_contracted_and_that_is_said(change):
+    scene = scene_of(change(forward_cameras()), depth_range=(2.0, 40.0))
+    with pytest.warns(UserWarning, match="look forward, but ndc needs .* use contracted space here, as auto does"):
+        assert space_for(scene).kind == "contracted"
+    with pytest.raises(ValueError, match="ndc needs cameras that look the same way"):
+        space_for(scene, "ndc")
+
+
+def test_rays_of_a_frustum_begin_in_it_also_for_cameras_before_and_behind_the_middle_one():
+    cameras = forward_cameras()
+    cameras.pose[:, 2, 3] = torch.linspace(1, -1, len(cameras))
+    space = space_for(scene_of(cameras, depth_range=(3.0, 30.0)))
+    assert space.kind == "ndc" and space.near < 2
+    rays = sample_rays(cameras, tuple(range(len(cameras))))
+    near, _ = space.bounds(rays)
+    depth = space.to_cube(rays.origin + near[:, None] * rays.direction)[:, 2]
+    torch.testing.assert_close(depth, torch.full_like(depth, -1), atol=1e-5, rtol=0)
 
 
 def test_ndc_is_refused_for_cameras_all_around(ball):

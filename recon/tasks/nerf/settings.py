@@ -131,7 +131,9 @@ def _quick(config: FieldConfig) -> NerfSettings:
     elif isinstance(config, SirenConfig):
         config, optim = replace(config, width=64, layers=5), replace(optim, rate=5e-4)
     elif isinstance(config, AsmrConfig):
-        config = replace(config, width=64, bases=(4, 4, 8), offset=True, blend=False)
+        # Blended cells and no head learned more than an offset within the last level, or features for a head, did.
+        config, optim = replace(config, width=256, bases=(4, 4, 8)), replace(optim, rate=1e-3)
+        head = HeadConfig(kind="direct", gain=100.0, density_bias=-1.0)
     elif isinstance(config, HashGridConfig):
         config = replace(config, levels=8, table_log2=17, finest=256)
         head, optim = replace(head, features=16), replace(optim, rate=1e-2)
@@ -156,7 +158,8 @@ def _best(config: FieldConfig) -> NerfSettings:
     elif isinstance(config, SirenConfig):
         optim = replace(optim, rate=2e-4)
     elif isinstance(config, AsmrConfig):
-        config, optim = replace(config, bases=(4, 8, 8), offset=True, blend=False), replace(optim, rate=5e-4)
+        config, optim = replace(config, bases=(4, 8, 8)), replace(optim, rate=5e-4)
+        head = HeadConfig(kind="direct", gain=100.0, density_bias=-1.0)
     train = TrainConfig(steps=20_000, optim=optim, batch=16_384, checkpoint_every=2_000)
     rays = RaySamplerConfig(steps=256, grid=128, opacity=0.03)
     return NerfSettings(sized(config), train, head, rays, voxels, samples=1 << 21)
