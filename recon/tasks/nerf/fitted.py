@@ -15,7 +15,7 @@ from recon.rendering.volume import Samples, along_rays, median_depth, weights
 from recon.tasks.nerf.reference import Reference
 from recon.tasks.nerf.sampling import Lit
 
-RAYS = 4096
+RAYS = 1024
 """Rays rendered at once."""
 FAINT = 1e-6
 """Samples that send less of their ray's light than this are given no colour."""
