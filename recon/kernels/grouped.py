@@ -21,10 +21,10 @@ from torch import Tensor
 from recon.kernels.products import rounds
 
 SMALL_WORK = 1 << 22
-"""Multiply-accumulates of a group's product, on average, below which all groups go through one batched product of
-equal blocks of rows: a call for each group costs more than it computes, most of all where two threads have to be woken
-for it. 16,384 rows in 64 groups, 64 wide, 2 threads, forward: 5.8 ms in calls, 1.0 ms in blocks; rounded to bfloat16
-inside 2.8 and 0.8 ms; backward 11.3 and 2.6 ms (torch 2.13, AMX)."""
+"""Multiply-accumulates of a group's product, on average, below which several threads take all groups as one batched
+product of equal blocks of rows: they would have to be woken for each group. Products alone, 16,384 rows in 64 groups,
+64 wide, 2 threads, float32: 5.8 ms in calls, 1.0 ms in blocks; backward 11.3 and 2.6 ms. One thread is as fast in
+calls, and saves the copies into blocks (torch 2.13, AMX)."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,8 @@ class Segments:
     def small(self, bank: Tensor) -> bool:
         """Whether the groups' products are too small to be called one by one."""
         work = sum(self.live) * bank.shape[1] * bank.shape[2]
-        return len(self.live) > 1 and work < SMALL_WORK * len(self.live)
+        several = bank.device.type != "cpu" or torch.get_num_threads() > 1
+        return several and len(self.live) > 1 and work < SMALL_WORK * len(self.live)
 
     @cached_property
     def height(self) -> int:

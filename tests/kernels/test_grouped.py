@@ -21,6 +21,14 @@ RNG = torch.Generator().manual_seed(0)
 FAN_IN, FAN_OUT = 3, 2
 
 
+@pytest.fixture(autouse=True, scope="module", params=[1, 2], ids=["calls", "blocks"])
+def threads(request):
+    """One thread takes small groups call by call, several take them as one product of blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: request.param)
+        yield
+
+
 def inputs(rows: int, groups: int, fan_in: int = FAN_IN, fan_out: int = FAN_OUT) -> list[torch.Tensor]:
     """Rows, weights and biases that want gradients."""
     shapes = (rows, fan_in), (groups, fan_out, fan_in), (groups, fan_out)
@@ -147,11 +155,9 @@ def test_a_sorting_after_another_leads_to_the_same_rows(shuffled, group):
     assert torch.equal(restore(permute(x, order), order), x)
 
 
-@pytest.mark.parametrize("blocks", [False, True])
-def test_medium_precision_is_near_the_exact_product_and_stays_asked_for(blocks, monkeypatch):
+def test_medium_precision_is_near_the_exact_product_and_stays_asked_for(monkeypatch):
     """Rounded by torch or (as pretended here) by ourselves."""
     before = torch.get_float32_matmul_precision()
-    monkeypatch.setattr(grouped, "SMALL_WORK", 1 << 40 if blocks else 1)
     monkeypatch.setattr(grouped, "rounds", lambda x, _: x.dtype == torch.float32)
     x, weight, bias = (t.detach().float().requires_grad_() for t in inputs(20, 2, 64, 64))
     group = torch.randint(2, (20,), generator=RNG)

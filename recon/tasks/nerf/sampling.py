@@ -100,4 +100,4 @@ class Lit(nn.Module):
 
     @torch.no_grad()
     def _cube_density(self, u: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        return torch.cat([self.radiance.cube_density(part) for part in u.split(1 << 16)])
+        return torch.cat([self.radiance.cube_density(part) for part in u.split(1 << 14)])

@@ -144,7 +144,9 @@ def _quick(config: FieldConfig) -> NerfSettings:
         optim, voxels = grid_optim(0.1), VoxelStage()
     batch = 4096 if isinstance(config, VoxelConfig) else 2048
     train = TrainConfig(steps=1600, optim=optim, batch=batch, checkpoint_every=400, log_every=20)
-    return NerfSettings(config, train, head, voxels=voxels)
+    # Blending evaluates eight cells a sample.
+    samples = 1 << 14 if isinstance(config, AsmrConfig) else NerfSettings.samples
+    return NerfSettings(config, train, head, voxels=voxels, samples=samples)
 
 
 def _best(config: FieldConfig) -> NerfSettings:
