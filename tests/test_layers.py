@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "recon"
 FILES = sorted(ROOT.rglob("*.py"))
 
 ROWS = [
-    {"geometry", "runtime", "metrics", "kernels"},
+    {"files", "geometry", "runtime", "metrics", "kernels"},
     {"fields"},
     {"scenes", "shapes", "signals", "rendering", "surfaces"},
     {"training", "data"},

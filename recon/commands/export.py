@@ -12,6 +12,7 @@ import tyro
 from recon import runtime
 from recon.commands.common import be_quiet, kind_of, print_json, refuse_flags, say
 from recon.commands.machine import Machine
+from recon.files import atomic_write_json
 from recon.surfaces.export import WRITERS, write_mesh
 from recon.surfaces.points import write_points
 from recon.tasks.nerf import export as scenes
@@ -19,7 +20,6 @@ from recon.tasks.nerf import run as scene_runs
 from recon.tasks.nerf.fitted import Fitted
 from recon.tasks.shape import run as shape_runs
 from recon.tasks.shape.fitted import Colour
-from recon.training.files import atomic_write_json
 from recon.training.run import Run
 
 SCENE_RESOLUTION = 256

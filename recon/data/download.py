@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import http.client
 import json
-import os
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from recon.files import atomic_write_json, writing
 
 BLOCK = 1 << 18
 TIMEOUT = 30.0
@@ -131,9 +130,7 @@ def _begin(wanted: Wanted, part: Path, answer: http.client.HTTPResponse) -> _Pro
     with writing(part):
         part.parent.mkdir(parents=True, exist_ok=True)
         forget(part)
-        temporary = _promise_file(part).with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(promise)), encoding="utf-8")
-        os.replace(temporary, _promise_file(part))
+    atomic_write_json(_promise_file(part), asdict(promise))
     return promise
 
 
@@ -244,15 +241,3 @@ def _host(url: str) -> str:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns an operating system's refusal to write into one sentence that says what to do; keeps the errno."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "what has come so far is kept: free some space, then run the same command again" if full else ""
-        said = f"cannot write {path}: {error.strerror or error}" + (f"; {advice}" if advice else "")
-        raise type(error)(error.errno, said) from error

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from recon.data.archive import BadArchive, Limits, unpack
 from recon.data.catalogue import Entry, bytes_in_words, entries
-from recon.data.download import OnBytes, Wanted, download, forget, writing
+from recon.data.download import OnBytes, Wanted, download, forget
 from recon.data.find import datasets_home
+from recon.files import atomic_write_json, writing
 
 try:
     import fcntl
@@ -203,15 +204,7 @@ def _check_hash(entry: Entry, part: Path, digest: str) -> None:
 
 
 def _learn(url: str, digest: str, size: int) -> None:
-    path = datasets_home() / LEARNED
-    text = json.dumps(learned() | {url: {"sha256": digest, "size": size}}, indent=2)
-    temporary = path.with_name(f"{LEARNED}.{os.getpid()}.tmp")
-    with writing(path):
-        try:
-            temporary.write_text(text + "\n", encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    atomic_write_json(datasets_home() / LEARNED, learned() | {url: {"sha256": digest, "size": size}})
 
 
 def _part(url: str) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,11 @@ CHUNK = 1 << 16
 class FieldConfig:
     """Settings of a field. Subclasses are frozen dataclasses that check themselves and build their module."""
 
+    paper: ClassVar[str] = ""
+    """Where the field comes from, for `recon fields`."""
+    purpose: ClassVar[str] = ""
+    """What it is for, in a few words."""
+
     def build(self, in_dim: int, out_dim: int) -> Field:
         """The network, freshly initialised from torch's global random state."""
         raise NotImplementedError(f"{type(self).__name__} must say how it is built")
@@ -27,15 +32,23 @@ class FieldConfig:
         """These settings adapted to data that lives on a regular grid of this shape."""
         return self
 
+    def scaled(self, factor: float) -> FieldConfig:
+        """A field of the same kind whose size is about `factor` times this one's: every width grows with it."""
+        widths = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("width")}
+        return replace(self, **{name: max(1, round(width * factor)) for name, width in widths.items()})
+
 
 class Field(nn.Module):
-    """A network from the cube to `out_dim` numbers; its last layer is linear."""
+    """A network from the cube to `out_dim` numbers; its last layer is linear.
+
+    Points outside the cube are no error: networks go on by their formula, grids and tiles by their outermost cells."""
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
         if in_dim < 1 or out_dim < 1:
             raise ValueError(f"a field needs at least one input and one output, got {in_dim} and {out_dim}")
         self.in_dim, self.out_dim = in_dim, out_dim
+        self.register_forward_pre_hook(_check_points)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """Values at points of the cube."""
@@ -44,6 +57,15 @@ class Field(nn.Module):
     def macs(self) -> int:
         """Multiply-accumulates per point in matrix products, everything that a training step evaluates."""
         raise NotImplementedError
+
+    def routed_macs(self) -> int:
+        """The same where nothing trains: a mixture then runs one expert a point."""
+        return self.macs()
+
+    def profiler_macs(self) -> float:
+        """As ASMR's profiler counts (section 4): products, and one for each bias that is added."""
+        linears = (m for m in self.modules() if isinstance(m, nn.Linear) and m.bias is not None)
+        return float(self.macs() + sum(linear.bias.numel() for linear in linears))
 
     def matrices(self) -> Iterator[nn.Parameter]:
         """Hidden weight matrices ([out, in] or a stack [k, out, in]): those that Muon may orthogonalise."""
@@ -70,6 +92,22 @@ class Field(nn.Module):
     def evaluator(self) -> Callable[[Tensor], Tensor]:
         """The fastest way to the same values for very many points, without gradients; made after training."""
         return lambda x: chunked(self, x)
+
+
+def _check_points(field: nn.Module, given: tuple[Tensor, ...]) -> None:
+    """Raises ValueError for what no field takes. On a GPU not-a-number passes: to see it would mean to wait."""
+    assert isinstance(field, Field)
+    (x,) = given
+    name = type(field).__name__
+    if x.ndim != 2 or x.shape[1] != field.in_dim:
+        raise ValueError(f"{name} takes points of shape [n, {field.in_dim}] (in_dim), got {list(x.shape)}")
+    own = next(field.parameters()).dtype
+    if x.device.type == "cpu" and torch.float16 in (x.dtype, own):
+        raise ValueError(f"{name} does not run in float16 on a CPU; use float32 or bfloat16, or --device cuda")
+    if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{name} has weights of {own}, but the points are {x.dtype}; convert one of them")
+    if x.device.type == "cpu" and not math.isfinite(float(x.detach().sum())):
+        raise ValueError(f"{name} was given points that are infinite or not numbers; check where they come from")
 
 
 @runtime_checkable

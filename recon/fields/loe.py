@@ -199,5 +199,4 @@ class Loe(Field):
         return around * sum(matrices[:tiled]) + sum(matrices[tiled:])
 
     def matrices(self) -> Iterator[nn.Parameter]:
-        for layer in range(1, len(self.weights) - 1):
-            yield self.weights[layer]
+        yield from (weight for weight in self.weights[:-1] if min(weight.shape[-2:]) > 8)

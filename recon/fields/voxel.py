@@ -36,6 +36,11 @@ class VoxelConfig(FieldConfig):
         """As many grid points as the data has, axis by axis."""
         return replace(self, axis_resolutions=tuple(max(2, n) for n in shape))
 
+    def scaled(self, factor: float) -> VoxelConfig:
+        """A grid with `factor` times the points along each axis."""
+        resolution, *others = (max(2, round(n * factor)) for n in (self.resolution, *self.axis_resolutions))
+        return replace(self, resolution=resolution, axis_resolutions=tuple(others))
+
 
 class Voxel(Field):
     """Grid points span the cube inclusively; points outside take the nearest cell's extension."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from recon.files import replacing
 from recon.geometry import DOMAIN, Mesh
 from recon.rendering.camera import View
 from recon.rendering.shading import shade_mesh, trace_field
@@ -138,20 +138,9 @@ def slices_picture(
 
 
 def write_png(path: str | Path, image: UInt8[np.ndarray, "_ _ 3"]) -> None:
-    """Writes a picture whole or not at all: to a temporary name first."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(iio.imwrite("<bytes>", image, extension=".png"))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if not path.parent.is_dir():
-            reason = f"{path.parent} is not a folder"
-        raise type(error)(f"cannot write {path}: {reason}; nothing was changed") from error
+    """Writes a picture whole or not at all."""
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(iio.imwrite("<bytes>", image, extension=".png"))
 
 
 def _draw_slice(axis, along: Float[np.ndarray, " n"], values: Float[np.ndarray, "n n"], limit: float):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import warnings
 from collections.abc import Generator, Iterable, Iterator
@@ -14,6 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 from jaxtyping import UInt8
 
+from recon.files import replacing
 from recon.rendering.picture import write_png
 
 INSTALL = 'pip install "imageio-ffmpeg>=0.6"'
@@ -51,17 +51,8 @@ def write_mp4(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: flo
     if first is None:
         raise ValueError("a film needs at least one frame, got none")
     # ffmpeg tells formats by their suffix, so that of the temporary name is mp4 too.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.mp4")
-    try:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"{path.parent} is not a folder")
-        count = _encode(ffmpeg, temporary, chain([first], rest), fps)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error}; nothing was changed") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with replacing(path, ".tmp.mp4") as temporary:
+        return _encode(ffmpeg, temporary, chain([first], rest), fps)
 
 
 def _encode(ffmpeg: ModuleType, path: Path, frames: Iterator[UInt8[np.ndarray, "h w 3"]], fps: float) -> int:

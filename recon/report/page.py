@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from recon.files import atomic_write_text
 from recon.report.curves import curves
 from recon.report.film import film, frames
 from recon.report.html import NOTHING, Html, join, listing, section, tag, text
@@ -27,7 +28,6 @@ from recon.report.sections import (
     versions,
 )
 from recon.report.tasks import task_of
-from recon.training.files import atomic_write_text
 from recon.training.run import Run
 
 LARGEST = 10_000_000

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import importlib
 import os
-import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save
+
+from recon.files import atomic_write_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif")
 """Kinds of pictures, by the ends of their names."""
@@ -292,13 +293,6 @@ def _read_cache(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "v h w 
 def _write_cache(path: Path, images: UInt8[np.ndarray, "v h w c"]) -> None:
     data = save({"images": images, "check": np.array([zlib.crc32(images.data)], np.int64)})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as file:
-            try:
-                file.write(data)
-                file.close()
-                os.replace(file.name, path)
-            finally:
-                Path(file.name).unlink(missing_ok=True)
+        atomic_write_bytes(path, data)
     except OSError as error:  # costs only the time to make it again
         warnings.warn(f"the pictures could not be cached ({error}); they are shrunk again next time", stacklevel=2)

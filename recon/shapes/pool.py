@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass
@@ -18,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
+from recon.files import atomic_write_bytes
 from recon.shapes.distance import CHUNK
 from recon.shapes.sampling import GROUPS, PerGroup, SamplerConfig, draw
 from recon.shapes.shape import Shape
@@ -175,17 +174,10 @@ def _read(path: Path, key: str, size: int) -> dict[str, np.ndarray] | None:
 
 
 def _write(path: Path, key: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write under a temporary name, then rename: no reader ever sees half a file. A full disk costs only the cache."""
-    temporary = None
+    """A full disk costs only the cache."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
-            file.write(save(arrays, {"key": key, "sha256": _digest(arrays)}))
-        os.replace(temporary, path)
+        atomic_write_bytes(path, save(arrays, {"key": key, "sha256": _digest(arrays)}))
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         warnings.warn(
             f"the pool could not be cached at {path} ({error}); it will be made again next time", stacklevel=3
         )

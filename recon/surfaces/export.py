@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +12,7 @@ import trimesh
 from jaxtyping import Float, UInt8
 from trimesh.exchange.gltf import export_glb
 
+from recon.files import replacing
 from recon.geometry import Mesh
 
 
@@ -37,28 +36,8 @@ def write_mesh(
     for name, given in (("normals", normals), ("colors", colors)):
         if given is not None and len(given) != len(mesh.vertices):
             raise ValueError(f"{name} must have a row for each of the {len(mesh.vertices)} vertices, got {len(given)}")
-    with replacing(path) as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         write(file, _Content(mesh, normals, colors, (comment or "").splitlines()))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if not path.parent.is_dir():
-            reason = f"{path.parent} is not a folder"
-        raise type(error)(f"cannot write {path}: {reason}; nothing was changed") from error
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from recon.training.files import atomic_write_json, read_json, sync_folder, write_and_sync, writing
+from recon.files import atomic_write_json, read_json, sync_folder, write_and_sync, writing
 
 MODEL, OPTIMIZER, STATE, BEST = "model.safetensors", "optimizer.safetensors", "state.json", "best.json"
 HEADER_LIMIT = 16 * 2**20

@@ -13,8 +13,8 @@ from torch import Tensor
 class Muon(torch.optim.Optimizer):
     """Keller Jordan's Muon (https://kellerjordan.github.io/posts/muon) with Nesterov momentum.
 
-    Takes weights [out, in] as `torch.optim.Muon` does, with the same values, and also batches [k, in, out] (the
-    layout of experts), each matrix on its own. All matrices of one shape are orthogonalised together.
+    Takes weights [out, in] as `torch.optim.Muon` does, with the same values, and also batches [k, out, in] (the
+    layout of experts and tiles), each matrix on its own. All matrices of one shape are orthogonalised together.
     """
 
     def __init__(self, params: Any, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
@@ -22,7 +22,7 @@ class Muon(torch.optim.Optimizer):
         for parameter in (p for group in self.param_groups for p in group["params"]):
             if parameter.ndim not in (2, 3) or parameter.is_complex():
                 kind = f"{list(parameter.shape)}, {parameter.dtype}"
-                raise ValueError(f"Muon takes real matrices [out, in] or batches [k, in, out], found {kind}")
+                raise ValueError(f"Muon takes real matrices [out, in] or batches [k, out, in], found {kind}")
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -63,8 +63,7 @@ def _wide(matrices: Float[Tensor, "*k a b"]) -> Float[Tensor, "k c d"]:
 
 def _move(parameter: Tensor, update: Float[Tensor, "k c d"], rate: float, weight_decay: float) -> None:
     """Undoes `_wide` and takes the step; taller maps (out > in) step further, as the post says."""
-    rows, columns = parameter.shape[-2:]
-    out_features, in_features = (rows, columns) if parameter.ndim == 2 else (columns, rows)
-    update = (update.mT if rows > columns else update).reshape(parameter.shape)
+    out_features, in_features = parameter.shape[-2:]
+    update = (update.mT if out_features > in_features else update).reshape(parameter.shape)
     parameter.mul_(1 - rate * weight_decay)
     parameter.add_(update, alpha=-rate * max(1.0, out_features / in_features) ** 0.5)

@@ -22,7 +22,7 @@ Kind = Literal["matrix", "other", "sparse"]
 class ParamGroup:
     """Parameters that a job trains alike.
 
-    "matrix": hidden weight matrices, [out, in] or batches [k, in, out]; "sparse": tables [rows, ...] of which a step
+    "matrix": hidden weight matrices, [out, in] or batches [k, out, in]; "sparse": tables [rows, ...] of which a step
     touches few rows; "other": the rest (first and last layers, biases, dense grids).
     """
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import recon
-from recon.training.files import atomic_write_json, atomic_write_text, read_json, writing
+from recon.files import atomic_write_json, atomic_write_text, read_json, writing
 
 CONFIG, METRICS, LOG, LATEST = "config.json", "metrics.json", "log.jsonl", "latest"
 

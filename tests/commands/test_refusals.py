@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from recon.training import files
+from recon import files
 
 
 def refused(result, *said):

@@ -276,7 +276,7 @@ def test_a_full_disk_is_told_and_what_came_is_gone_on_from(server, part, monkeyp
     server.serve(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(module, "open", lambda *words: FullDisk(builtins.open(*words)), raising=False)
-        with pytest.raises(OSError, match="free some space, then run the same command again") as caught:
+        with pytest.raises(OSError, match="free some space, then go on") as caught:
             download(Wanted(server.url(), 10_000), part)
     assert caught.value.errno == errno.ENOSPC and str(part) in str(caught.value)
     assert part.read_bytes() == BODY[:2000]

@@ -273,3 +273,44 @@ def test_an_unknown_word_is_refused(config, name):
     object.__setattr__(settings, name, "other")
     with pytest.raises(ValueError, match=f"{name} must be .*'other'"):
         settings.__post_init__()
+
+
+BAD_POINTS = [
+    (torch.zeros(4, 2), "points of shape"),
+    (torch.zeros(3), "points of shape"),
+    (torch.tensor([[0.0, float("nan"), 0.0]]), "not numbers"),
+    (torch.tensor([[0.0, float("inf"), 0.0]]), "not numbers"),
+    (torch.zeros(4, 3, dtype=torch.float16), "float16 on a CPU"),
+    (torch.zeros(4, 3, dtype=torch.float64), "weights of torch.float32"),
+]
+
+
+@every_field
+@pytest.mark.parametrize(("x", "message"), BAD_POINTS, ids=["dims", "shape", "nan", "inf", "half", "double"])
+def test_points_that_no_field_takes_are_refused(name, x, message):
+    with pytest.raises(ValueError, match=message):
+        build(name)(x)
+
+
+@every_field
+def test_points_outside_the_cube_have_finite_values(name):
+    field = build(name).eval()
+    with torch.no_grad():
+        assert field(3 * points(50, 3)).isfinite().all()
+        assert field(torch.full((1, 3), 1e3)).isfinite().all()
+
+
+@every_field
+def test_costs_are_counted_by_both_rules(name):
+    field = build(name)
+    assert 0 < field.routed_macs() <= field.macs() <= field.profiler_macs()
+
+
+@every_field
+def test_a_larger_field_of_the_same_kind_costs_more(name):
+    def size(config: FieldConfig) -> int:
+        return sum(p.numel() for p in config.build(3, 1).parameters())
+
+    config = CONFIGS[name]
+    assert type(config.scaled(2.0)) is type(config)
+    assert size(config.scaled(0.5)) < size(config) < size(config.scaled(2.0))

@@ -101,9 +101,9 @@ def test_a_folder_in_the_way_is_an_os_error(tmp_path):
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "ball.ply"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)) as caught, replacing(path) as file:
-        file.write(b"half of")
+    with pytest.raises(type(error)) as caught, replacing(path) as temporary:
+        temporary.write_bytes(b"half of")
         raise error
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["ball.ply"]
     if isinstance(error, OSError):
-        assert str(caught.value) == f"cannot write {path}: No space left on device; nothing was changed"
+        assert f"cannot write {path}: no space left" in str(caught.value)

@@ -15,7 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from recon.training import checkpoint, files
+from recon import files
+from recon.training import checkpoint
 from recon.training.checkpoint import load, save
 
 MODEL = {"w": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(0), "seen": torch.tensor([True, False])}

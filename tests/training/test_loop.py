@@ -12,7 +12,8 @@ import pytest
 import torch
 from tiny_job import TinyJob
 
-from recon.training import checkpoint, files, session
+from recon import files
+from recon.training import checkpoint, session
 from recon.training.loop import train
 from recon.training.optim import OptimConfig
 from recon.training.plan import Stage, TrainConfig

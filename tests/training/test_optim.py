@@ -133,13 +133,13 @@ def test_muon_of_a_matrix_is_torchs(shape):
 
 
 def test_muon_treats_each_matrix_of_a_batch_alone():
-    batch = parameter(3, 4, 10)  # [k, in, out]
-    alone = [nn.Parameter(m.T.contiguous().clone()) for m in batch.detach()]  # [out, in]
-    gradients = [randn(3, 4, 10) for _ in range(5)]
+    batch = parameter(3, 10, 4)  # [k, out, in]
+    alone = [nn.Parameter(m.clone()) for m in batch.detach()]
+    gradients = [randn(3, 10, 4) for _ in range(5)]
     run(Muon([batch], lr=0.05), [batch], [[g] for g in gradients])
     for k, matrix in enumerate(alone):
-        run(torch.optim.Muon([matrix], lr=0.05, weight_decay=0.0), [matrix], [[g[k].T] for g in gradients])
-        torch.testing.assert_close(batch[k], matrix.T, rtol=0, atol=0.05 * 0.05)
+        run(torch.optim.Muon([matrix], lr=0.05, weight_decay=0.0), [matrix], [[g[k]] for g in gradients])
+        torch.testing.assert_close(batch[k], matrix, rtol=0, atol=0.05 * 0.05)
 
 
 def test_matrices_of_one_shape_do_not_disturb_each_other():

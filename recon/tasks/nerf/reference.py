@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from recon.files import atomic_write_bytes
 from recon.geometry import Box, Cameras, Space
 from recon.scenes.scene import Scene, Split
-from recon.training.files import atomic_write_bytes
 
 NAME = "reference.safetensors"
 FORMAT = "scene 1"

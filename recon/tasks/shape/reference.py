@@ -13,11 +13,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from recon.files import atomic_write_bytes
 from recon.geometry import Mesh, Similarity
 from recon.shapes.inspect import MeshReport
 from recon.shapes.load import PointCloud
 from recon.shapes.shape import Shape
-from recon.training.files import atomic_write_bytes
 
 NAME = "reference.safetensors"
 

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from recon import runtime
 from recon.fields import FIELDS, Field
 from recon.fields.asmr import Asmr
+from recon.files import atomic_write_bytes, atomic_write_json, read_json
 from recon.geometry import DOMAIN, Mesh
 from recon.metrics.surface import iou
 from recon.runtime import Precision, Runtime
@@ -30,7 +31,6 @@ from recon.tasks.shape.scores import Scores, score
 from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, preset
 from recon.tasks.shape.truth import GRID, Truth, truth_of
 from recon.training import checkpoint
-from recon.training.files import atomic_write_bytes, atomic_write_json, read_json
 from recon.training.loop import Outcome, train
 from recon.training.optim import OptimConfig
 from recon.training.plan import TrainConfig

@@ -15,12 +15,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save
 
+from recon.files import atomic_write_bytes
 from recon.geometry import DOMAIN
 from recon.shapes.distance import CloudDistance, Distance
 from recon.shapes.grid import grid_signs_and_band
 from recon.shapes.shape import Shape
 from recon.surfaces.normals import mesh_normals
-from recon.training.files import atomic_write_bytes
 
 GRID = 128
 """Points per axis of linspace(-1.2, 1.2) on which IoU and Trimap IoU are taken (Neural Experts, A.3)."""

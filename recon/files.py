@@ -27,21 +27,37 @@ def writing(path: Path) -> Iterator[None]:
             advice = "no space left on the disk; what was written before is intact: free some space, then go on"
         else:
             advice = f"{error.strerror or error}; choose a place that can be written"
+        if str(error.strerror).startswith("cannot write"):
+            raise  # it was said already
         raise type(error)(error.errno, f"cannot write {path}: {advice}") from error
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Writes `path` by way of a hidden sibling that is flushed to the disk, then renamed; makes its folder."""
+@contextlib.contextmanager
+def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """A hidden sibling of `path` to write: it takes its place when the block ends well, and vanishes when it does not.
+
+    The folder must be there. `suffix` is for writers that tell the format by it."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"{path.parent} is not a folder")
         _remove_stale(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}.tmp")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}{suffix}")
         try:
-            write_and_sync(temporary, data)
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Writes `path` whole or not at all; makes its folder."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        write_and_sync(temporary, data)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -98,7 +114,7 @@ def _write(file: BinaryIO, data: bytes) -> None:
 
 def _remove_stale(path: Path) -> None:
     """Leftovers of writes of this file that were killed long ago; younger ones may be another process at work."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+    for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
                 leftover.unlink()

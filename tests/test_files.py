@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from recon.training import files
-from recon.training.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json
+from recon import files
+from recon.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json
 
 
 def no_space(*_):
