@@ -6,9 +6,12 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field, make_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from recon.training.run import Run
 
@@ -49,6 +52,25 @@ def nearest_of(typed: str, known: Sequence[str]) -> str:
     """What to say of a name that is none of those known."""
     near = difflib.get_close_matches(typed, known, n=1)
     return f"perhaps you meant {near[0]}" if near else f"known: {', '.join(known)}"
+
+
+def parse_settings(
+    argv: Sequence[str], flags: type[Any], settings: Any, *, prog: str, names: Mapping[str, Iterable[str]], whose: str
+) -> tuple[Any, Any]:
+    """What was typed as an object of `flags`, and `settings` with what was typed of them, the seed and the steps.
+
+    For the help: the names that were taken from the line before, and the ones whose settings these are."""
+    listed = "".join(f"--{name} NAME: {', '.join(known)}. " for name, known in names.items())
+    about = f"{listed}--resume RUN goes on with a run. Below: the flags of {whose}."
+    own = ("settings", Annotated[type(settings), tyro.conf.arg(name="")], field(default=settings))
+    both = make_dataclass("Flags", [own], bases=(flags,), frozen=True)
+    typed = tyro.cli(both, args=argv, prog=prog, description=about)
+    found = replace(typed.settings, train=replace(typed.settings.train, seed=typed.seed))
+    if typed.steps is not None:
+        if typed.steps < 1:
+            raise ValueError(f"--steps must be at least 1, got {typed.steps}")
+        found = found.with_steps(typed.steps)
+    return typed, found
 
 
 def refuse_misspelt(argv: Sequence[str], flags: Sequence[str]) -> None:

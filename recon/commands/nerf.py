@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
 from recon import runtime
-from recon.commands.common import be_quiet, print_files, print_json, print_scores, refuse_misspelt, say, take_name
+from recon.commands.common import (
+    be_quiet,
+    parse_settings,
+    print_files,
+    print_json,
+    print_scores,
+    refuse_misspelt,
+    say,
+    take_name,
+)
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
 from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home
@@ -22,7 +31,7 @@ from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
 from recon.tasks.nerf.reference import read_reference
 from recon.tasks.nerf.run import Plan, finish, fit, read_plan, start
-from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, NerfSettings, Preset, preset
+from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, Preset, preset
 from recon.training.run import Run
 
 
@@ -160,19 +169,7 @@ def _parse(argv: Sequence[str]) -> tuple[Any, Plan]:
     field_name = field_name or DEFAULT_FIELD
     chosen: Preset = preset_name or ("best" if runtime.has_gpu() else "quick")  # pyright: ignore[reportAssignmentType]
     settings = preset(chosen, field_name)
-    flags_class = make_dataclass(
-        "Flags",
-        [("settings", Annotated[NerfSettings, tyro.conf.arg(name="")], field(default=settings))],
-        bases=(Fit,),
-        frozen=True,
-    )
     names = {"field": FIELDS, "preset": PRESETS}
-    listed = "".join(f"--{name} NAME: {', '.join(known)}. " for name, known in names.items())
-    about = f"Learn a scene. {listed}--resume RUN goes on with a run. Below: the flags of {field_name}, {chosen}."
-    flags = tyro.cli(flags_class, args=rest, prog="recon nerf", description=about)
-    settings = replace(flags.settings, train=replace(flags.settings.train, seed=flags.seed))
-    if flags.steps is not None:
-        if flags.steps < 1:
-            raise ValueError(f"--steps must be at least 1, got {flags.steps}")
-        settings = settings.with_steps(flags.steps)
+    whose = f"{field_name}, {chosen}"
+    flags, settings = parse_settings(rest, Fit, settings, prog="recon nerf", names=names, whose=whose)
     return flags, Plan(field_name, chosen, settings)

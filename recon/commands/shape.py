@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
 from recon import runtime
-from recon.commands.common import be_quiet, print_files, print_json, print_scores, refuse_misspelt, say, take_name
+from recon.commands.common import (
+    be_quiet,
+    parse_settings,
+    print_files,
+    print_json,
+    print_scores,
+    refuse_misspelt,
+    say,
+    take_name,
+)
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
@@ -20,7 +29,7 @@ from recon.shapes.sampling import SAMPLERS
 from recon.tasks.bench import Bench
 from recon.tasks.shape.reference import read_reference
 from recon.tasks.shape.run import Plan, finish, fit, read_plan, start
-from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Preset, ShapeSettings, Task, preset
+from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Preset, Task, preset
 from recon.training.run import Run
 
 
@@ -134,19 +143,7 @@ def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan]:
     settings = preset(task, chosen, field_name)
     if sampler:
         settings = replace(settings, sampler=SAMPLERS[sampler])
-    flags_class = make_dataclass(
-        "Flags",
-        [("settings", Annotated[ShapeSettings, tyro.conf.arg(name="")], field(default=settings))],
-        bases=(Fit,),
-        frozen=True,
-    )
     names = {"field": FIELDS, "preset": PRESETS, "sampler": SAMPLERS}
-    listed = "".join(f"--{name} NAME: {', '.join(known)}. " for name, known in names.items())
-    about = f"Learn a shape. {listed}--resume RUN goes on with a run. Below: the flags of {field_name}, {chosen}."
-    flags = tyro.cli(flags_class, args=rest, prog=f"recon {task}", description=about)
-    settings = replace(flags.settings, train=replace(flags.settings.train, seed=flags.seed))
-    if flags.steps is not None:
-        if flags.steps < 1:
-            raise ValueError(f"--steps must be at least 1, got {flags.steps}")
-        settings = settings.with_steps(flags.steps)
+    whose = f"{field_name}, {chosen}"
+    flags, settings = parse_settings(rest, Fit, settings, prog=f"recon {task}", names=names, whose=whose)
     return flags, Plan(task, field_name, chosen, settings, flags.protocol)

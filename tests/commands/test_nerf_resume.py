@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from newest import assert_same, tensors
 
 COMMON = ("--rays.steps", "16", "--rays.grid", "8", "--rays.refresh", "2", "--rays.count", "12", "--rays.fine", "6")
 COMMON += ("--train.batch", "128", "--threads", "1", "--steps", "12")
@@ -17,20 +17,6 @@ FIELDS = {
     "loe": ("--field.width", "16", "--field.layers", "3", "--field.tiles", "2", "2", "2", *TAUGHT),
 }
 """Sizes that train in no time; loe learns from voxels in its first steps."""
-
-
-def tensors(run):
-    """Weights, grids and moments of the newest checkpoint."""
-    newest = sorted((run / "checkpoint").glob("step-*"))[-1]
-    files = ("model.safetensors", "optimizer.safetensors")
-    return {f"{file}/{key}": value for file in files for key, value in load_file(newest / file).items()}
-
-
-def assert_same(one, other):
-    first, second = tensors(one), tensors(other)
-    assert first.keys() == second.keys()
-    for key, value in first.items():
-        assert torch.equal(value, second[key]), key
 
 
 @pytest.fixture

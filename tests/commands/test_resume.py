@@ -6,27 +6,12 @@ import signal
 import time
 
 import pytest
-import torch
-from safetensors.torch import load_file
+from newest import assert_same
 
 from recon.fields import FIELDS
 
 PAPER = ("--preset", "paper-small", "--field.experts", "4", "--field.expert-width", "8", "--field.encoder-width", "16")
 PAPER += ("--field.manager-width", "8", "--field.encoder-layers", "2", "--pretrain.batch", "128")
-
-
-def tensors(run):
-    """Weights and moments of the newest checkpoint."""
-    newest = sorted((run / "checkpoint").glob("step-*"))[-1]
-    files = ("model.safetensors", "optimizer.safetensors")
-    return {f"{file}/{key}": value for file in files for key, value in load_file(newest / file).items()}
-
-
-def assert_same(one, other):
-    first, second = tensors(one), tensors(other)
-    assert first.keys() == second.keys()
-    for key, value in first.items():
-        assert torch.equal(value, second[key]), key
 
 
 def check_law(fit, recon, home, task, field, *flags, stops=(2,), steps=6):

@@ -168,14 +168,10 @@ class NerfJob(Job):
     def _shape_losses(self, found: Rendering, samples: Samples) -> dict[str, Tensor]:
         losses = {}
         if self.settings.distortion:
-            extent = (
-                2 * sum(self.space.box.half) / 3
-                if self.space.kind == "box"
-                else self.space.to_even(torch.tensor(self.space.far))
-            )
-            even = Samples(
-                self.space.to_even(samples.t0) / extent, self.space.to_even(samples.t1) / extent, samples.ray
-            )
+            side, far = 2 * sum(self.space.box.half) / 3, torch.tensor(self.space.far)
+            extent = side if self.space.kind == "box" else float(self.space.to_even(far))
+            t0, t1 = (self.space.to_even(t) / extent for t in (samples.t0, samples.t1))
+            even = Samples(t0, t1, samples.ray)
             losses["distortion"] = self.settings.distortion * distortion(found.weight, even, len(found.rgb)).mean()
         if self.settings.entropy:
             losses["entropy"] = self.settings.entropy * ray_entropy(found.weight, samples.ray, len(found.rgb)).mean()
