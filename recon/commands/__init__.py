@@ -23,5 +23,12 @@ COMMANDS: dict[str, Command] = {
         "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
+    "bench": Command("bench", "measure how fast the networks are, against the aims", "recon bench kernels"),
+    "compare": Command(
+        "compare",
+        "fields on the same data within one budget, or finished runs",
+        "recon compare --task sdf --fields siren loe hash-grid --budget params",
+    ),
+    "fields": Command("fields", "the networks, where they come from and what they cost", "recon fields --papers"),
     "data": Command("data", "fetch sets, check scenes, make scenes from meshes", "recon data check path/to/folder"),
 }

@@ -5,6 +5,8 @@ to [0, 1]. With z_0 = x_0:  z_i = sin(30 (W_i z_{i-1} + b_i + 30 M_i x_i)),  y =
 Cells that share their first digits share the activations that those digits decide. The last level needs no sine per
 cell: sin(q + m) = sin q cos m + cos q sin m, so for all children of all parents the last hidden level and the output
 layer together are one product, [sin q, cos q] (parents x 2h) times (2h x children c).
+
+A grid of any size fits: where the bases make more cells than it has, those beyond its far faces are unused.
 """
 
 from __future__ import annotations
@@ -12,31 +14,44 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig, chunked
+from recon.fields.digits import choose_bases
 from recon.fields.layers import sine_bound, uniform_
 
 TABLE_LIMIT = 1 << 27
 """Cells up to which `evaluator` writes the whole grid down once."""
 
 PIECE = 1 << 23
-"""Numbers in the largest activation or output that evaluation of a whole grid makes at once."""
+"""Numbers in the largest activation or output that evaluation without gradients makes at once."""
+
+CELLS = 128
+"""Cells of an axis where neither bases nor a grid are given."""
 
 
 @dataclass(frozen=True)
 class AsmrConfig(FieldConfig):
     """ASMR: sines modulated digit by digit over a grid, with activations shared between cells."""
 
+    paper: ClassVar[str] = "Li et al. 2024"
+    purpose: ClassVar[str] = "pictures, sound, video and occupancy on regular grids, at a fraction of the cost"
+
     width: int = 256
     """Units of each hidden layer."""
-    bases: tuple[int, ...] = (4, 4, 8)
-    """Children per axis of each level, coarse to fine; their product is the number of cells per axis."""
+    bases: tuple[int, ...] = ()
+    """Children per axis of each level, coarse to fine; their product is the number of cells per axis. Empty: chosen
+    to cover the grid, the largest last."""
     axis_bases: tuple[tuple[int, ...], ...] = ()
     """Bases axis by axis, where axes differ; replaces `bases`."""
+    levels: int = 3
+    """How many bases are chosen where none are given."""
+    grid: tuple[int, ...] = ()
+    """Cells of the data on each axis, at most the product of its bases. Empty: that product; 128 without bases."""
     omega: float = 30.0
     """Frequency inside each sine, and once more in front of each modulation."""
     blend: bool = True
@@ -46,37 +61,42 @@ class AsmrConfig(FieldConfig):
     and 2^d times less work than `blend`, which this replaces."""
 
     def __post_init__(self) -> None:
-        lengths = {len(b) for b in self.axis_bases} or {len(self.bases)}
+        lengths = {len(b) for b in self.axis_bases} or {len(self.bases) or self.levels}
         if len(lengths) != 1 or min(lengths) < 2:
             raise ValueError(f"asmr needs the same number of levels, at least 2, on each axis, got {self}")
-        if self.width < 1 or any(b < 1 for axis in (self.bases, *self.axis_bases) for b in axis):
-            raise ValueError(f"asmr needs a positive width and positive bases, got {self}")
+        if self.width < 1 or any(b < 1 for axis in (self.bases, *self.axis_bases, self.grid) for b in axis):
+            raise ValueError(f"asmr needs a positive width and positive bases and cells of the grid, got {self}")
         if not 0 < self.omega < math.inf:
             raise ValueError(f"omega must be positive and finite, got {self.omega}")
+        if self.axis_bases and self.grid and len(self.axis_bases) != len(self.grid):
+            raise ValueError(f"asmr has bases for {len(self.axis_bases)} axes, but its grid has {len(self.grid)}")
+        for axis, cells in enumerate(self.grid):
+            given = self.axis_bases[axis] if self.axis_bases else self.bases
+            if given and math.prod(given) < cells:
+                raise ValueError(
+                    f"asmr's bases {given} must make the {cells:,} cells of the grid's axis {axis} at least, but make"
+                    f" {math.prod(given):,}; give larger bases, or none: then they are chosen"
+                )
 
     def build(self, in_dim: int, out_dim: int) -> Asmr:
         return Asmr(self, in_dim, out_dim)
 
     def for_grid(self, shape: Sequence[int]) -> AsmrConfig:
-        """Bases whose product is the grid's size on each axis, largest last; as many levels as now."""
-        levels = len(self.axis_bases[0]) if self.axis_bases else len(self.bases)
-        return replace(self, axis_bases=tuple(choose_bases(n, levels) for n in shape))
+        """One cell for each of the grid's. ValueError where bases were given and make fewer."""
+        return replace(self, grid=tuple(shape))
 
-
-def choose_bases(cells: int, levels: int) -> tuple[int, ...]:
-    """`levels` factors of `cells`, ascending and as even as its prime factors allow."""
-    if cells < 1 or levels < 1:
-        raise ValueError(f"a grid needs at least one cell and one level on each axis, got {cells} and {levels}")
-    factors, rest, prime = [], cells, 2
-    while rest > 1:
-        while rest % prime == 0:
-            factors.append(prime)
-            rest //= prime
-        prime += 1
-    bases = [1] * levels
-    for factor in sorted(factors, reverse=True):
-        bases[min(range(levels), key=lambda i: (bases[i], -i))] *= factor
-    return tuple(sorted(bases))
+    def all_bases(self, in_dim: int) -> tuple[tuple[int, ...], ...]:
+        """Bases axis by axis. ValueError where axes or cells are not those of points of `in_dim` coordinates."""
+        for name, axes in (("bases", self.axis_bases), ("a grid", self.grid)):
+            if axes and len(axes) != in_dim:
+                raise ValueError(f"asmr has {name} for {len(axes)} axes, but points have {in_dim} coordinates")
+        if self.axis_bases or self.bases:
+            found = self.axis_bases or (self.bases,) * in_dim
+        else:
+            found = tuple(choose_bases(cells, self.levels) for cells in self.grid or (CELLS,) * in_dim)
+        if math.prod(map(math.prod, found)) >= 1 << 62:
+            raise ValueError(f"asmr's bases {found} make more cells than 64 bits can count; give smaller ones")
+        return found
 
 
 class Asmr(Field):
@@ -87,12 +107,13 @@ class Asmr(Field):
 
     def __init__(self, config: AsmrConfig, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
-        axes = config.axis_bases or (config.bases,) * in_dim
-        if len(axes) != in_dim:
-            raise ValueError(f"asmr has bases for {len(axes)} axes, but points have {in_dim} coordinates")
+        axes = config.all_bases(in_dim)
         self.config, self.levels = config, len(axes[0])
         self.bases = [tuple(axis[level] for axis in axes) for level in range(self.levels)]
-        self.cells = tuple(math.prod(axis) for axis in axes)
+        self.sides = tuple(math.prod(axis) for axis in axes)
+        """Cells of each axis that the bases make."""
+        self.cells = config.grid or self.sides
+        """Those of them that are used: the cells of the data, which fill the cube."""
         h, omega = config.width, config.omega
         widths = [in_dim, *[h] * (self.levels - 1), out_dim]
         linears = [nn.Linear(i, o) for i, o in zip(widths[:-1], widths[1:], strict=True)]
@@ -109,6 +130,12 @@ class Asmr(Field):
     # -- points -------------------------------------------------------------------------------------------------
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        if torch.is_grad_enabled():
+            return self._values(x)
+        corners = 2**self.in_dim if self.config.blend else 1
+        return chunked(self._values, x, max(1, 4 * PIECE // (corners * self.config.width)))
+
+    def _values(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         if self.config.offset:
             cell = self.cell_of(x)
             return self.at_cells(cell, (x + 1) / 2 * x.new_tensor(self.cells) - cell - 0.5)
@@ -213,21 +240,13 @@ class Asmr(Field):
 
     def _below(self, depth: int, z: Float[Tensor, "m h"]) -> Float[Tensor, "m k c"]:
         """Values of all cells below prefixes of `depth` levels, from the prefixes' activations."""
-        shape = len(z), math.prod(self.cells) // self.prefixes(depth), self.out_dim
+        shape = len(z), self._cells_below(depth), self.out_dim
         for level in range(depth, self.levels - 1):
             z = self._expand(level, z)
         return self._last_level(self._pre(self.levels - 1, z)).reshape(shape)
 
-    def _pieces(self, depth: int, z: Float[Tensor, "m h"]) -> Iterator[Float[Tensor, "n c"]]:
-        """The same in order, piece by piece: subtrees too large for memory are opened a level further."""
-        below = math.prod(self.cells) // self.prefixes(depth)
-        parents = below // math.prod(self.bases[-1])
-        size = PIECE // max(2 * self.config.width * parents, self.out_dim * below)
-        if size or depth == self.levels - 1:
-            yield from (self._below(depth, part).flatten(0, 1) for part in z.split(max(1, size)))
-        else:
-            for row in z.split(1):
-                yield from self._pieces(depth + 1, self._expand(depth, row))
+    def _cells_below(self, depth: int) -> int:
+        return math.prod(math.prod(b) for b in self.bases[depth:])
 
     def _expand(self, level: int, z: Float[Tensor, "p i"]) -> Float[Tensor, "children h"]:
         q, m = self._pre(level, z), self._modulation(level, self._children(level))
@@ -244,31 +263,79 @@ class Asmr(Field):
         return nn.functional.linear(waves, matrix, out.bias.repeat(len(m))).reshape(len(q), len(m), self.out_dim)
 
     def to_raster(self, values: Tensor) -> Tensor:
-        """[prefixes of depth 1, nested cells, ...] to [cells of axis 0, axis 1, ..., ...]."""
-        sides = [b for level in self.bases for b in level]
-        order = [level * self.in_dim + axis for axis in range(self.in_dim) for level in range(self.levels)]
+        """[prefixes, nested cells, ...] to [cells of axis 0, axis 1, ..., ...]; the unused cells are left out."""
         tail = values.shape[2:]
-        split = values.reshape(*sides, *tail).permute(*order, *range(len(sides), len(sides) + len(tail)))
-        return split.reshape(*self.cells, *tail)
+        whole = self._boxes(0, values.reshape(1, -1, *tail))[0]
+        return whole[tuple(slice(n) for n in self.cells)]
 
     def to_nested(self, raster: Tensor, depth: int = 1) -> Tensor:
-        """The inverse of `to_raster`: values on the grid to [prefixes of `depth`, cells below each, ...]."""
+        """Values on the grid to [prefixes of `depth`, cells below each, ...]; zeros for the unused cells."""
+        if self.cells != self.sides:
+            padded = raster.new_zeros(*self.sides, *raster.shape[self.in_dim :])
+            padded[tuple(slice(n) for n in self.cells)] = raster
+            raster = padded
         sides = [level[axis] for axis in range(self.in_dim) for level in self.bases]
         order = [axis * self.levels + level for level in range(self.levels) for axis in range(self.in_dim)]
         tail = raster.shape[self.in_dim :]
         split = raster.reshape(*sides, *tail).permute(*order, *range(len(sides), len(sides) + len(tail)))
         return split.reshape(self.prefixes(depth), -1, *tail)
 
+    def used(self, depth: int = 1) -> Bool[Tensor, "m k"]:
+        """Which cells below prefixes of `depth` are the data's; the others are padding, and no loss may see them."""
+        return self.to_nested(torch.ones(self.cells, dtype=torch.bool), depth)
+
+    def _boxes(self, depth: int, values: Tensor) -> Tensor:
+        """[m, cells below prefixes of `depth`, ...] in nested order to [m, sides of the box of each, ...]."""
+        finer, tail = self.bases[depth:], values.shape[2:]
+        sides = [b for level in finer for b in level]
+        order = [1 + level * self.in_dim + axis for axis in range(self.in_dim) for level in range(len(finer))]
+        split = values.reshape(-1, *sides, *tail)
+        split = split.permute(0, *order, *range(1 + len(sides), split.ndim))
+        return split.reshape(-1, *[math.prod(b) for b in zip(*finer, strict=True)], *tail)
+
+    # -- without gradients --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def tiles(self) -> Iterator[tuple[tuple[slice, ...], Float[Tensor, "*shape c"]]]:
+        """The grid in parts that fit into little memory, for one that would not: where each part lies, and its values.
+
+        Together they cover all cells, each once. Whoever wants slabs opens a file and writes each part to its place."""
+        yield from self._tiles(1, self._children(0), self._steps(0))
+
+    def _tiles(
+        self, depth: int, z: Float[Tensor, "m h"], at: Int[Tensor, "m d"]
+    ) -> Iterator[tuple[tuple[slice, ...], Float[Tensor, "*shape c"]]]:
+        """Parts below some prefixes, whose first cells are given: subtrees too large are opened a level further."""
+        some = (at < at.new_tensor(self.cells)).all(dim=1)
+        z, at = z[some], at[some]
+        below = self._cells_below(depth)
+        size = PIECE // max(2 * self.config.width * (below // math.prod(self.bases[-1])), self.out_dim * below)
+        if not size and depth < self.levels - 1:
+            for row, first in zip(z.split(1), at.split(1), strict=True):
+                yield from self._tiles(depth + 1, self._expand(depth, row), first + self._steps(depth))
+            return
+        for rows, firsts in zip(z.split(max(1, size)), at.split(max(1, size)), strict=True):
+            boxes = self._boxes(depth, self._below(depth, rows))
+            for first, box in zip(firsts.tolist(), boxes, strict=True):
+                ends = [min(a + n, end) for a, n, end in zip(first, box.shape[:-1], self.cells, strict=True)]
+                place = tuple(slice(a, b) for a, b in zip(first, ends, strict=True))
+                yield place, box[tuple(slice(s.stop - s.start) for s in place)]
+
+    def _steps(self, level: int) -> Int[Tensor, "k d"]:
+        """First cells of a level's children, counted from their parent's, axis 0 slowest."""
+        strides = [math.prod(b[axis] for b in self.bases[level + 1 :]) for axis in range(self.in_dim)]
+        axes = [torch.arange(b) * stride for b, stride in zip(self.bases[level], strides, strict=True)]
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, self.in_dim)
+
     @torch.no_grad()
     def on_grid(self, shape: Sequence[int]) -> Float[Tensor, "*shape c"]:
         if tuple(shape) != self.cells:
             return super().on_grid(shape)
-        roots, done = self._children(0), 0
-        values = roots.new_empty(math.prod(self.cells), self.out_dim)
-        for piece in self._pieces(1, roots):
-            values[done : done + len(piece)] = piece
-            done += len(piece)
-        return self.to_raster(values.reshape(len(roots), -1, self.out_dim))
+        weight = self.linears[0].weight
+        values = torch.empty(*shape, self.out_dim, device=weight.device, dtype=weight.dtype)
+        for place, part in self.tiles():
+            values[place] = part
+        return values
 
     def evaluator(self) -> Callable[[Tensor], Tensor]:
         if self.config.offset or math.prod(self.cells) * self.out_dim > TABLE_LIMIT:
@@ -288,7 +355,7 @@ class Asmr(Field):
         return round(self.shared_macs())
 
     def shared_macs(self) -> float:
-        """Products and modulators per cell of the full grid with activations shared, as the paper counts them."""
+        """Products and modulators per cell of the data's grid with activations shared, as the paper counts them."""
         layers = sum(linear.weight.numel() * self._share(level) for level, linear in enumerate(self.linears))
         children = sum(math.prod(bases) for bases in self.bases[1:])
         return layers + self.in_dim * self.config.width * children / math.prod(self.cells)
@@ -300,7 +367,7 @@ class Asmr(Field):
         return self.shared_macs() + biases + adding
 
     def _share(self, level: int) -> float:
-        """Evaluations of a level's layer per cell of the full grid."""
+        """Evaluations of a level's layer per cell of the data's grid."""
         return self.prefixes(level + 1) / math.prod(self.cells)
 
     def matrices(self) -> Iterator[nn.Parameter]:

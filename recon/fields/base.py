@@ -123,6 +123,15 @@ class Mixture(Protocol):
         ...
 
 
+@runtime_checkable
+class MultiScale(Protocol):
+    """A field of several levels of detail. `forward` gives the finest; a loss may weigh all of them."""
+
+    def outputs(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n s c"]:
+        """Values at every level, coarse to fine."""
+        ...
+
+
 @torch.no_grad()
 def chunked(function: Callable[[Tensor], Tensor], x: Float[Tensor, "n d"], size: int = CHUNK) -> Float[Tensor, "n c"]:
     """`function` over many points in bounded memory, without gradients."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +26,9 @@ PRIMES = (1, 2654435761, 805459861)
 @dataclass(frozen=True)
 class HashGridConfig(FieldConfig):
     """Hash grid: Instant-NGP's multi-resolution hashed features in front of a small ReLU network."""
+
+    paper: ClassVar[str] = "Müller et al. 2022"
+    purpose: ClassVar[str] = "scenes, surfaces and pictures within minutes"
 
     levels: int = 16
     """Grids, coarse to fine."""
@@ -53,6 +57,12 @@ class HashGridConfig(FieldConfig):
 
     def build(self, in_dim: int, out_dim: int) -> HashGrid:
         return HashGrid(self, in_dim, out_dim)
+
+    def scaled(self, factor: float) -> HashGridConfig:
+        """`factor` times the rows: tables double or halve, and levels make up the rest; the network stays."""
+        size = self.table_log2 + math.log2(factor)
+        table_log2 = min(max(round(size), 1), 24)
+        return replace(self, table_log2=table_log2, levels=max(1, round(self.levels * 2 ** (size - table_log2))))
 
     def resolutions(self) -> list[int]:
         """Grid points per axis of each level, growing geometrically (Eq. 2 and 3)."""

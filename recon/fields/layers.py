@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,13 @@ def check_sines(biases: str, **factors: float) -> None:
         raise ValueError(f"biases must be uniform or zero, got '{biases}'")
 
 
+class Linear(nn.Linear):
+    """torch's linear layer, its product in the precision that was asked for (`recon.kernels.products`)."""
+
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return linear(x, self.weight, self.bias)
+
+
 class Sine(nn.Module):
     """sin(omega (W x + b)) (SIREN, Eq. 1 and section 3.2)."""
 
@@ -48,6 +55,27 @@ class Sine(nn.Module):
         return torch.sin(linear(x, self.omega * self.linear.weight, self.omega * self.linear.bias))
 
 
+def angles(x: Float[Tensor, "n d"], weight: Float[Tensor, "o d"], bias: Tensor | None = None) -> Float[Tensor, "n o"]:
+    """x W^T + b for the arguments of fast sines, never rounded: TF32 would err by 0.1 of a radian at 256 radians."""
+    if x.dtype != torch.float32 or torch.get_float32_matmul_precision() == "highest":
+        return nn.functional.linear(x, weight, bias)
+    wide = nn.functional.linear(x.double(), weight.double(), None if bias is None else bias.double())
+    return wide.to(x.dtype)
+
+
+def finer_sine(z: Tensor, omega: float, frozen: bool) -> Tensor:
+    """sin(omega (|z| + 1) z) (FINER); `frozen` takes |z| + 1 for a constant in gradients, as its code does."""
+    scale = z.abs() + 1
+    return torch.sin(omega * (scale.detach() if frozen else scale) * z)
+
+
+class FinerSine(Sine):
+    """`finer_sine` of a linear layer. The scale is frozen only in training: an evaluated surface has true normals."""
+
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        return finer_sine(linear(x, self.linear.weight, self.linear.bias), self.omega, self.training)
+
+
 def sine_output(fan_in: int, fan_out: int, omega: float = 30.0, bias_zero: bool = False) -> nn.Linear:
     """The linear layer that ends a sine network, initialised as its hidden layers are."""
     layer = nn.Linear(fan_in, fan_out)
@@ -57,14 +85,16 @@ def sine_output(fan_in: int, fan_out: int, omega: float = 30.0, bias_zero: bool 
     return layer
 
 
-def relu_stack(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers of these widths with ReLU between; the last is linear. Kaiming-uniform weights, zero biases."""
+def relu_stack(widths: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers of these widths with ReLU (or what is near it) between; the last is linear.
+
+    Kaiming-uniform weights, zero biases."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
         linear = nn.Linear(fan_in, fan_out)
         nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
         nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ReLU()]
+        layers += [linear, activation()]
     return nn.Sequential(*layers[:-1])
 
 

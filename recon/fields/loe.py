@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,9 @@ MAX_TILES = 1 << 16
 @dataclass(frozen=True)
 class LoeConfig(FieldConfig):
     """Levels of Experts: a positional encoding and a ReLU network with tiled weights."""
+
+    paper: ClassVar[str] = "Hao et al. 2022"
+    purpose: ClassVar[str] = "scenes, pictures and video: 64 times the weights at the same cost per point"
 
     width: int = 256
     """Units of each hidden layer."""
@@ -197,6 +200,9 @@ class Loe(Field):
         matrices = [w.shape[-2] * w.shape[-1] for w in self.weights]
         tiled = len(self.tiles)
         return around * sum(matrices[:tiled]) + sum(matrices[tiled:])
+
+    def profiler_macs(self) -> float:
+        return float(self.macs() + sum(bias.numel() for bias in self.biases))
 
     def matrices(self) -> Iterator[nn.Parameter]:
         yield from (weight for weight in self.weights[:-1] if min(weight.shape[-2:]) > 8)

@@ -1,4 +1,4 @@
-"""Neural Experts: a mixture of sine networks behind a shared encoder, chosen point by point by a manager network.
+"""Neural Experts: a mixture of networks behind a shared encoder, chosen point by point by a manager network.
 
 Formulas of "Neural Experts: Mixture of Experts for Implicit Neural Representations", section 3: the manager's
 q(x) = softmax(Phi_m(E_m(x) + E_e(x)))  (Eq. 1, + joins the encodings), the signal Phi_j(E_e(x)) of the expert
@@ -7,25 +7,31 @@ j = argmax q (Eq. 2), the loss 1/N sum_i q_i |Phi_i - truth|^p (Eq. 4).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig, chunked
+from recon.fields.expert_layers import Activation, ActivationName, ExpertStack, Layer, encoder_stack
 from recon.fields.feature_grid import FeatureGridConfig, GridEncoding
-from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs, sine_bound, sine_output
-from recon.kernels.grouped import grouped_linear, sort_by_group
-from recon.kernels.products import linear
+from recon.fields.layers import check_sines, hidden_matrices, linear_macs
+from recon.kernels.grouped import sort_by_group
+
+COUNTS = (
+    *("experts", "expert_width", "expert_layers", "encoder_width", "encoder_layers"),
+    *("manager_width", "manager_layers", "manager_encoder_width", "manager_encoder_layers"),
+)
+"""Settings that count experts, units or layers."""
 
 LABEL_CELLS = 64
 """Cells per axis of the assignment that the manager is pretrained to (A.3)."""
 
 CHOICES = {
+    "activation": ("sine", "finer", "softplus", "softplus-fourier"),
     "encoder": ("sine", "feature-grid"),
     "conditioning": ("concatenate", "max", "mean", "none"),
     "pretraining": ("random", "grid", "none"),
@@ -34,7 +40,10 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class NeuralExpertsConfig(FieldConfig):
-    """Neural Experts: a manager sends each point to one of several sine networks behind a shared encoder."""
+    """Neural Experts: a manager sends each point to one of several networks behind a shared encoder."""
+
+    paper: ClassVar[str] = "Ben-Shabat et al. 2024"
+    purpose: ClassVar[str] = "surfaces, pictures and sound in pieces, with one small network per point"
 
     experts: int = 8
     """Experts."""
@@ -42,20 +51,26 @@ class NeuralExpertsConfig(FieldConfig):
     """Units of each hidden layer of an expert."""
     expert_layers: int = 3
     """Hidden layers of an expert; a linear output follows."""
+    activation: ActivationName = "sine"
+    """After each layer but the last of every part: sine, FINER's sine, SoftPlus (beta 100), or SoftPlus with 64 random
+    Fourier features in front of both encoders."""
     encoder: Literal["sine", "feature-grid"] = "sine"
-    """The experts' shared encoder: sine layers as in the paper, or multi-resolution grids."""
+    """The experts' shared encoder: a network (of sines, or of the chosen activation) as in the paper, or
+    multi-resolution grids."""
     encoder_width: int = 256
-    """Units of the sine encoder's layers."""
+    """Units of the encoder network's layers."""
     encoder_layers: int = 4
-    """Layers of the sine encoder."""
+    """Layers of the encoder network."""
     grid: FeatureGridConfig = FeatureGridConfig()
     """The grids, where the encoder is `feature-grid` (its network's settings are not used)."""
     manager_width: int = 64
-    """Units of the manager's layers and of its own encoder's."""
+    """Units of the manager's layers."""
     manager_layers: int = 3
     """Hidden layers of the manager; a linear output follows."""
+    manager_encoder_width: int = 0
+    """Units of the layers of the manager's own encoder; 0 for as many as the manager's."""
     manager_encoder_layers: int = 4
-    """Layers of the manager's own sine encoder."""
+    """Layers of the manager's own encoder."""
     conditioning: Literal["concatenate", "max", "mean", "none"] = "concatenate"
     """How the manager sees the experts' encoding: whole, pooled over the batch, or not at all (vanilla mixture)."""
     pretraining: Literal["random", "grid", "none"] = "random"
@@ -63,18 +78,19 @@ class NeuralExpertsConfig(FieldConfig):
     label_seed: int = 0
     """Seed of the random assignment."""
     omega: float = 30.0
-    """Frequency inside each sine."""
+    """Frequency inside each sine (SoftPlus has none)."""
     expert_omega: float = 30.0
     """The same inside the experts."""
     scale: float = 1.2
-    """Coordinates are multiplied by this before any sine layer: the paper's surfaces live in [-1.2, 1.2]."""
+    """Coordinates are multiplied by this before any network: the paper's surfaces live in [-1.2, 1.2]."""
     biases: Literal["uniform", "zero"] = "uniform"
     """SIREN's own U(±1/sqrt(fan-in)), or 0 as the authors set them."""
 
     def __post_init__(self) -> None:
-        counts = (self.experts, self.expert_width, self.expert_layers, self.manager_width, self.manager_layers)
-        if min(*counts, self.encoder_width, self.encoder_layers, self.manager_encoder_layers) < 1:
-            raise ValueError(f"neural-experts needs at least one expert, layer and unit everywhere, got {self}")
+        for name in COUNTS:
+            least = 0 if name == "manager_encoder_width" else 1
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, got '{getattr(self, name)}'")
@@ -82,6 +98,10 @@ class NeuralExpertsConfig(FieldConfig):
 
     def build(self, in_dim: int, out_dim: int) -> NeuralExperts:
         return NeuralExperts(self, in_dim, out_dim)
+
+    def scaled(self, factor: float) -> FieldConfig:
+        own = max(1, round(self.manager_encoder_width * factor)) if self.manager_encoder_width else 0
+        return replace(super().scaled(factor), grid=self.grid.scaled(factor), manager_encoder_width=own)
 
 
 class NeuralExperts(Field):
@@ -91,22 +111,25 @@ class NeuralExperts(Field):
         super().__init__(in_dim, out_dim)
         self.config = config
         self._labels: Tensor | None = None
-        zero = config.biases == "zero"
+        zero, m = config.biases == "zero", config.manager_width
+        act = Activation(config.activation, config.omega)
         if config.encoder == "sine":
             widths = [in_dim, *[config.encoder_width] * config.encoder_layers]
-            self.encoder: nn.Module = _sine_stack(widths, config.omega, zero)
+            self.encoder: nn.Module = encoder_stack(widths, act, zero)
             encoded = config.encoder_width
         else:
             self.encoder = GridEncoding(in_dim, config.grid.resolutions, config.grid.channels, config.grid.init)
             encoded = self.encoder.out_dim
-        self.expert_stack = ExpertStack(config, encoded, out_dim)
-        m = config.manager_width
-        self.manager_encoder = _sine_stack([in_dim, *[m] * config.manager_encoder_layers], config.omega, zero)
-        joined = m if config.conditioning == "none" else m + encoded
-        hidden = [
-            Sine(fan_in, m, config.omega, bias_zero=zero) for fan_in in (joined, *[m] * (config.manager_layers - 1))
-        ]
-        self.manager = nn.Sequential(*hidden, sine_output(m, config.experts, config.omega, zero))
+        widths = [encoded, *[config.expert_width] * config.expert_layers, out_dim]
+        expert_act = Activation(config.activation, config.expert_omega)
+        self.expert_stack = ExpertStack(config.experts, widths, expert_act, zero)
+        own = config.manager_encoder_width or m
+        self.manager_encoder = encoder_stack([in_dim, *[own] * config.manager_encoder_layers], act, zero)
+        joined = own if config.conditioning == "none" else own + encoded
+        fans = (joined, *[m] * (config.manager_layers - 1))
+        hidden = [Layer(fan_in, m, act, bias_zero=zero) for fan_in in fans]
+        last = act.start(nn.Linear(m, config.experts), False, zero)
+        self.manager = nn.Sequential(*hidden, last)
 
     def encode(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
         """What every expert sees: E_e(x)."""
@@ -161,6 +184,9 @@ class NeuralExperts(Field):
         """One expert, as in inference."""
         return self._shared_macs() + self.expert_stack.macs()
 
+    def profiler_macs(self) -> float:
+        return super().profiler_macs() + sum(bias.numel() for bias in self.expert_stack.biases)
+
     def _shared_macs(self) -> int:
         grid = self.encoder.macs() if isinstance(self.encoder, GridEncoding) else 0
         return grid + sum(linear_macs(m) for m in (self.encoder, self.manager_encoder, self.manager))
@@ -194,52 +220,6 @@ class NeuralExperts(Field):
         entropy = nn.functional.cross_entropy(logits, self.labels(x), label_smoothing=0.01)
         even = torch.full_like(logits, 1 / self.config.experts)
         return 1000 * (entropy + 0.1 * nn.functional.binary_cross_entropy_with_logits(logits, even))
-
-
-class ExpertStack(nn.Module):
-    """All experts' layers as stacks of matrices [experts, out, in]."""
-
-    def __init__(self, config: NeuralExpertsConfig, fan_in: int, out_dim: int) -> None:
-        super().__init__()
-        self.omega = config.expert_omega
-        widths = [fan_in, *[config.expert_width] * config.expert_layers, out_dim]
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for i, o in zip(widths[:-1], widths[1:], strict=True):
-            bound = sine_bound(i, self.omega, fed_by_coordinates=False)
-            self.weights.append(nn.Parameter(torch.empty(config.experts, o, i).uniform_(-bound, bound)))
-            bias = torch.empty(config.experts, o).uniform_(-1 / math.sqrt(i), 1 / math.sqrt(i))
-            self.biases.append(nn.Parameter(torch.zeros_like(bias) if config.biases == "zero" else bias))
-
-    def forward(self, encoded: Float[Tensor, "n e"]) -> Float[Tensor, "n k c"]:
-        """All experts. They share their input, so the first layer is one product; the rest are batched products."""
-        (first, first_bias), *hidden, (last, last_bias) = self._layers()
-        k, width = first.shape[:2]
-        h = linear(encoded, self.omega * first.flatten(0, 1), self.omega * first_bias.flatten())
-        h = torch.sin(h).reshape(-1, k, width).transpose(0, 1)
-        for weight, bias in hidden:
-            h = torch.sin(torch.baddbmm(self.omega * bias[:, None], h, self.omega * weight.transpose(1, 2)))
-        return torch.baddbmm(last_bias[:, None], h, last.transpose(1, 2)).transpose(0, 1)
-
-    def grouped(self, encoded: Float[Tensor, "n e"], sizes: list[int]) -> Float[Tensor, "n c"]:
-        """Rows sorted by expert, each through its own expert's layers."""
-        *hidden, (last, last_bias) = self._layers()
-        h = encoded
-        for weight, bias in hidden:
-            h = torch.sin(grouped_linear(h, sizes, self.omega * weight, self.omega * bias))
-        return grouped_linear(h, sizes, last, last_bias)
-
-    def _layers(self) -> list[tuple[Float[Tensor, "k o i"], Float[Tensor, "k o"]]]:
-        # A slice of a ParameterList would make new parameters of what functional_call puts in their place.
-        return list(zip(self.weights, self.biases, strict=True))
-
-    def macs(self) -> int:
-        """Of one expert."""
-        return sum(w.shape[1] * w.shape[2] for w in self.weights)
-
-
-def _sine_stack(widths: list[int], omega: float, zero: bool) -> nn.Sequential:
-    pairs = zip(widths[:-1], widths[1:], strict=True)
-    return nn.Sequential(*[Sine(i, o, omega, first=n == 0, bias_zero=zero) for n, (i, o) in enumerate(pairs)])
 
 
 def _tile_sides(experts: int, dims: int) -> list[int]:

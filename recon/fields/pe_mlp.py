@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,9 @@ def positional_encoding(x: Float[Tensor, "n d"], frequencies: int) -> Float[Tens
 @dataclass(frozen=True)
 class PeMlpConfig(FieldConfig):
     """PE MLP: positional encoding and a ReLU network, as in NeRF."""
+
+    paper: ClassVar[str] = "Mildenhall et al. 2020"
+    purpose: ClassVar[str] = "scenes: the plain network of NeRF"
 
     width: int = 256
     """Units of each hidden layer."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,10 +17,15 @@ from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs,
 class SirenConfig(FieldConfig):
     """SIREN: sines of linear layers."""
 
+    paper: ClassVar[str] = "Sitzmann et al. 2020"
+    purpose: ClassVar[str] = "any smooth signal: the plain network that others are measured by"
+
     width: int = 256
     """Units of each hidden layer."""
     layers: int = 8
     """Linear layers in all, first and last included."""
+    widths: tuple[int, ...] = ()
+    """Units of each hidden layer, where they differ; replaces `width` and `layers`."""
     omega: float = 30.0
     """Frequency inside each sine."""
     scale: float = 1.2
@@ -29,12 +34,17 @@ class SirenConfig(FieldConfig):
     """SIREN's own U(±1/sqrt(fan-in)), or 0 as Neural Experts' authors set them."""
 
     def __post_init__(self) -> None:
+        if min(self.widths, default=1) < 1:
+            raise ValueError(f"widths must be at least 1, got {self.widths}")
         if self.width < 1 or self.layers < 2:
             raise ValueError(f"siren needs a positive width and at least 2 layers, got {self.width} and {self.layers}")
         check_sines(self.biases, omega=self.omega, scale=self.scale)
 
     def build(self, in_dim: int, out_dim: int) -> Siren:
         return Siren(self, in_dim, out_dim)
+
+    def scaled(self, factor: float) -> FieldConfig:
+        return replace(super().scaled(factor), widths=tuple(max(1, round(width * factor)) for width in self.widths))
 
 
 class Siren(Field):
@@ -44,10 +54,12 @@ class Siren(Field):
         super().__init__(in_dim, out_dim)
         self.scale = config.scale
         zero = config.biases == "zero"
-        hidden = [Sine(config.width, config.width, config.omega, bias_zero=zero) for _ in range(config.layers - 2)]
-        first = Sine(in_dim, config.width, config.omega, first=True, bias_zero=zero)
+        widths = config.widths or (config.width,) * (config.layers - 1)
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        hidden = [Sine(i, o, config.omega, bias_zero=zero) for i, o in pairs]
+        first = Sine(in_dim, widths[0], config.omega, first=True, bias_zero=zero)
         self.hidden = nn.Sequential(first, *hidden)
-        self.out = sine_output(config.width, out_dim, config.omega, zero)
+        self.out = sine_output(widths[-1], out_dim, config.omega, zero)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return self.out(self.hidden(self.scale * x))

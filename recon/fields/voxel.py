@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,9 @@ from recon.fields.feature_grid import MAX_ROWS, Lookup, cells, dense_rows, hats
 @dataclass(frozen=True)
 class VoxelConfig(FieldConfig):
     """Voxel: a dense grid of outputs without a network."""
+
+    paper: ClassVar[str] = "Sun et al. 2022"
+    purpose: ClassVar[str] = "the fastest first look: numbers on a grid"
 
     resolution: int = 128
     """Grid points per axis."""

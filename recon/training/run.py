@@ -34,7 +34,7 @@ class Run:
 
         Raises before any work where the place holds something or can't be written.
         """
-        folder = _claim(out.absolute()) if out is not None else _fresh_folder(renders() / _path(task, data, field))
+        folder = claim(out.absolute()) if out is not None else fresh_folder(renders() / folder_path(task, data, field))
         run = cls(folder)
         about = {"task": task, "data": data, "field": field, "created": datetime.now().isoformat(timespec="seconds")}
         atomic_write_json(folder / CONFIG, {**about, "settings": dict(settings), "versions": versions()})
@@ -137,12 +137,12 @@ def versions() -> dict[str, str]:
 # --- making a folder --------------------------------------------------------------------------------------------------
 
 
-def _path(*parts: str) -> Path:
+def folder_path(*parts: str) -> Path:
     """Names of any kind as folder names."""
     return Path(*(re.sub(r"[^\w.+-]+", "-", part).strip("-.") or "unnamed" for part in parts))
 
 
-def _fresh_folder(parent: Path) -> Path:
+def fresh_folder(parent: Path) -> Path:
     """A new folder named by the time; a second run within the second gets `-2`."""
     stamp, count = datetime.now().strftime("%Y-%m-%d_%H%M%S"), 1
     with writing(parent):
@@ -156,7 +156,7 @@ def _fresh_folder(parent: Path) -> Path:
                 count += 1
 
 
-def _claim(folder: Path) -> Path:
+def claim(folder: Path) -> Path:
     """The folder that a person asked for: new, or empty."""
     if is_run(folder):
         raise FileExistsError(f"{folder} holds a run already; resume it, or choose a new folder")

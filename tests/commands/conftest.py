@@ -19,14 +19,21 @@ import trimesh
 TINY = ("--steps", "6", "--pool", "2000", "--resolution", "24", "--train.batch", "256", "--threads", "1")
 """A run of a second. (Not for --resume, which has no such flags.)"""
 SMALL = {
-    "siren": ("--field.width", "16", "--field.layers", "3"),
     "pe-mlp": ("--field.width", "16", "--field.layers", "3", "--field.frequencies", "3"),
+    **{
+        name: ("--field.width", "16", "--field.layers", "3")
+        for name in ("ffn", "siren", "finer", "gauss", "wire", "mfn")
+    },
+    "bacon": ("--field.width", "16"),
+    "kilonerf": ("--field.nets", "2", "--field.width", "8"),
+    "coordinate-embedding": ("--field.resolution", "8", "--field.channels", "4", "--field.width", "16"),
     "asmr": ("--field.width", "16", "--field.bases", "2", "4", "4"),
     "feature-grid": ("--field.resolutions", "8", "16", "--field.width", "16"),
     "loe": ("--field.width", "16", "--field.layers", "3", "--field.tiles", "2", "2"),
     "hash-grid": ("--field.levels", "3", "--field.table-log2", "10", "--field.finest", "32"),
     "voxel": ("--field.resolution", "24"),
     "neural-experts": ("--field.grid.resolutions", "8", "16", "--field.experts", "4", "--field.expert-width", "8"),
+    "vanilla-moe": ("--field.grid.resolutions", "8", "16", "--field.experts", "4", "--field.expert-width", "8"),
 }
 """Sizes of each field that train in no time."""
 CENTRE, RADIUS = (100.0, -5.0, 3.0), 37.0

@@ -5,11 +5,10 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from recon.fields import asmr
-from recon.fields.asmr import Asmr, AsmrConfig, choose_bases
+from recon.fields.asmr import Asmr, AsmrConfig
 
 TREES = {  # bases axis by axis
     "line": [(2, 3, 2)],
@@ -19,6 +18,16 @@ TREES = {  # bases axis by axis
     "cube with base 1": [(2, 1, 3), (1, 2, 2), (3, 2, 1)],
     "one cell thin": [(1, 1, 1), (2, 1, 3)],
     "deep": [(2, 1, 2, 2), (1, 2, 2, 1)],
+    "padded line": [(2, 3, 2)],
+    "padded square": [(2, 2, 3), (2, 3, 2)],
+    "padded cube": [(2, 1, 3), (1, 2, 2), (3, 2, 1)],
+    "padded and deep": [(2, 2, 1, 2), (1, 3, 2, 2)],
+}
+GRIDS = {  # fewer cells than the bases make; where whole coarse cells are unused, too
+    "padded line": (7,),
+    "padded square": (5, 11),
+    "padded cube": (4, 3, 5),
+    "padded and deep": (3, 7),
 }
 every_tree = pytest.mark.parametrize("tree", TREES)
 
@@ -26,7 +35,8 @@ every_tree = pytest.mark.parametrize("tree", TREES)
 def build(tree: str, out_dim: int = 2, blend: bool = False, width: int = 7) -> Asmr:
     torch.manual_seed(0)
     bases = tuple(TREES[tree])
-    return AsmrConfig(width=width, axis_bases=bases, omega=4.0, blend=blend).build(len(bases), out_dim).double()
+    config = AsmrConfig(width=width, axis_bases=bases, grid=GRIDS.get(tree, ()), omega=4.0, blend=blend)
+    return config.build(len(bases), out_dim).double()
 
 
 def all_cells(field: Asmr) -> torch.Tensor:
@@ -224,51 +234,137 @@ def test_an_offset_is_smooth_within_each_parent_and_jumps_between_them():
 def with_offset(tree: str) -> Asmr:
     torch.manual_seed(0)
     bases = tuple(TREES[tree])
-    return AsmrConfig(width=7, axis_bases=bases, omega=4.0, offset=True).build(len(bases), 2).double()
+    config = AsmrConfig(width=7, axis_bases=bases, grid=GRIDS.get(tree, ()), omega=4.0, offset=True)
+    return config.build(len(bases), 2).double()
+
+
+# --- padding ---
+
+
+@pytest.mark.parametrize("tree", sorted(GRIDS))
+def test_used_cells_are_those_of_the_grid_at_any_depth(tree):
+    field = build(tree)
+    assert field.cells == GRIDS[tree] and math.prod(field.sides) > math.prod(field.cells)
+    index = torch.arange(math.prod(field.cells)).reshape(field.cells) + 1
+    for depth in range(1, field.levels):
+        used, nested = field.used(depth), field.to_nested(index, depth)
+        assert nested[used].sort().values.tolist() == index.flatten().tolist()
+        assert not nested[~used].any()
+
+
+@pytest.mark.parametrize("tree", sorted(GRIDS))
+def test_padding_changes_no_used_cell(tree):
+    """The grid is a corner of the one that the bases make; only points of the cube are laid over it anew."""
+    small, large = build(tree), build(tree)
+    large.cells = large.sides
+    torch.testing.assert_close(small.on_grid(small.cells), large.on_grid(large.cells)[tuple(map(slice, small.cells))])
+    assert torch.equal(small.cell_of(torch.ones(1, small.in_dim))[0] + 1, torch.tensor(small.cells))
+
+
+@pytest.mark.parametrize("tree", sorted(GRIDS))
+@pytest.mark.parametrize("blend", [False, True])
+def test_the_evaluator_and_other_grids_of_a_padded_field_are_its_values(tree, blend):
+    field = build(tree, blend=blend)
+    x = torch.rand(60, field.in_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    torch.testing.assert_close(field.evaluator()(x), field(x))
+    for shape in (field.cells, field.sides):
+        centre = [(torch.arange(n, dtype=torch.float64) + 0.5) * 2 / n - 1 for n in shape]
+        points = torch.stack(torch.meshgrid(*centre, indexing="ij"), dim=-1)
+        torch.testing.assert_close(field.on_grid(shape).flatten(0, -2), field(points.flatten(0, -2)).detach())
+
+
+def test_a_photograph_of_any_size_is_covered_with_hardly_any_padding():
+    field = AsmrConfig(width=4, levels=4).for_grid((1021, 683)).build(2, 3)
+    assert field.cells == (1021, 683)
+    assert math.prod(field.sides) < 1.03 * 1021 * 683
+    assert all(list(axis) == sorted(axis) for axis in zip(*field.bases, strict=True))
+
+
+@pytest.mark.parametrize("config", [AsmrConfig(bases=(4, 4)), AsmrConfig(axis_bases=((4, 4), (4, 5)))])
+def test_bases_that_were_given_and_make_too_few_cells_are_refused(config):
+    with pytest.raises(
+        ValueError, match=r"bases \(4, 4\) must make the 17 cells of the grid's axis 0 at least, but make 16"
+    ):
+        config.for_grid((17, 3))
+    assert config.for_grid((16, 3)).build(2, 1).cells == (16, 3)
+
+
+# --- memory ---
+
+
+class Largest(TorchDispatchMode):
+    """Numbers in the largest tensor that any operation makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("grid", [False, True])
+def test_no_intermediate_of_a_whole_grid_is_larger_than_a_piece(dims, grid, monkeypatch):
+    bases = {1: (4, 4, 4, 4, 8), 2: (2, 2, 2, 3), 3: (2, 2, 2, 2)}[dims]
+    config = AsmrConfig(width=16, bases=bases, grid=(math.prod(bases) - 3,) * dims if grid else ())
+    field = config.build(dims, 1)
+    for piece in (2048, 8192):
+        monkeypatch.setattr(asmr, "PIECE", piece)
+        with Largest() as largest:
+            covered = sum(part.numel() for _, part in field.tiles())
+        assert covered == math.prod(field.cells) > 400
+        assert piece / 32 < largest.numbers <= piece
+
+
+@pytest.mark.parametrize("blend", [False, True])
+def test_scattered_points_are_evaluated_in_parts(blend, monkeypatch):
+    field, x = build("padded cube", blend=blend), torch.rand(3000, 3, dtype=torch.float64) * 2 - 1
+    expected = field(x).detach()
+    monkeypatch.setattr(asmr, "PIECE", 700)
+    with Largest() as largest, torch.no_grad():
+        torch.testing.assert_close(field(x), expected)
+    assert largest.numbers <= 9000  # the points themselves
 
 
 # --- bases ---
 
 
-@given(cells=st.integers(1, 5000), levels=st.integers(1, 8))
-def test_chosen_bases_multiply_to_the_grid_largest_last(cells, levels):
-    bases = choose_bases(cells, levels)
-    assert math.prod(bases) == cells
-    assert len(bases) == levels
-    assert list(bases) == sorted(bases)
+def test_settings_follow_a_grid_axis_by_axis_and_keep_their_levels():
+    config = AsmrConfig(width=5).for_grid((12, 8, 64))
+    assert [*zip(*config.build(3, 1).bases, strict=True)] == [(2, 2, 3), (2, 2, 2), (4, 4, 4)]
+    assert config.build(3, 1).cells == (12, 8, 64)
+    assert config.for_grid((16, 16)).build(2, 1).bases == [(2, 2), (2, 2), (4, 4)]
+
+
+def test_without_bases_and_grid_there_are_128_cells_an_axis():
+    field = AsmrConfig().build(2, 1)
+    assert field.cells == (128, 128) and field.bases == [(4, 4), (4, 4), (8, 8)]
 
 
 @pytest.mark.parametrize(
-    ("cells", "levels", "bases"),
-    [(512, 3, (8, 8, 8)), (512, 4, (4, 4, 4, 8)), (768, 4, (4, 4, 6, 8)), (1024, 10, (2,) * 10), (7, 3, (1, 1, 7))],
+    ("settings", "message"),
+    [
+        ({"axis_bases": ((2, 2), (2, 2))}, "bases for 2 axes, but points have 3"),
+        ({"grid": (8, 8)}, "a grid for 2 axes, but points have 3"),
+        ({"bases": (1 << 11, 1 << 10)}, "more cells than 64 bits can count"),
+    ],
 )
-def test_chosen_bases_are_as_even_as_the_papers(cells, levels, bases):
-    assert choose_bases(cells, levels) == bases
+def test_axes_and_cells_that_points_cannot_have_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        AsmrConfig(**settings).build(3, 1)
 
 
-@given(base=st.integers(2, 9), levels=st.integers(1, 5))
-def test_a_power_is_split_into_equal_bases(base, levels):
-    primes = [p for p in (2, 3, 5, 7) if base % p == 0]
-    if base in primes:  # composites may share their primes out otherwise
-        assert choose_bases(base**levels, levels) == (base,) * levels
-
-
-@pytest.mark.parametrize(("cells", "levels"), [(0, 3), (-4, 3), (8, 0)])
-def test_no_cells_or_levels_are_refused(cells, levels):
-    with pytest.raises(ValueError, match="at least one cell and one level"):
-        choose_bases(cells, levels)
-
-
-def test_settings_follow_a_grid_axis_by_axis_and_keep_their_levels():
-    config = AsmrConfig(width=5, bases=(4, 4, 8)).for_grid((12, 7, 64))
-    assert config.axis_bases == ((2, 2, 3), (1, 1, 7), (4, 4, 4))
-    assert config.build(3, 1).cells == (12, 7, 64)
-    assert config.for_grid((8, 8)).axis_bases == ((2, 2, 2), (2, 2, 2))
-
-
-def test_bases_for_other_axes_than_the_points_have_are_refused():
-    with pytest.raises(ValueError, match="bases for 2 axes, but points have 3"):
-        AsmrConfig(axis_bases=((2, 2), (2, 2))).build(3, 1)
+@pytest.mark.parametrize(
+    "settings",
+    [{"levels": 1}, {"grid": (8, 0)}, {"grid": (-8,)}, {"axis_bases": ((2, 2),), "grid": (4, 4)}, {"bases": (4,)}],
+)
+def test_settings_that_are_no_grid_are_refused(settings):
+    with pytest.raises(ValueError, match=r"asmr (needs|has) .*(levels|grid|bases)"):
+        AsmrConfig(**settings)
 
 
 # --- initialisation and counts ---

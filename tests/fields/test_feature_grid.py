@@ -137,3 +137,10 @@ def test_a_table_too_large_for_memory_is_refused_before_it_is_made(monkeypatch):
     assert GridEncoding(3, (10,), 1, 0.0).table.shape == (1000, 1)
     with pytest.raises(ValueError, match=r"hold 1,331 points; at most 1,000"):
         GridEncoding(3, (11,), 1, 0.0)
+
+
+def test_scaled_grids_have_so_many_times_the_points_along_each_axis_and_the_same_network():
+    config = FeatureGridConfig(resolutions=(4, 30), width=20)
+    assert config.scaled(1.5).resolutions == (6, 45)
+    assert config.scaled(1.5).width == 20
+    assert config.scaled(0.01).resolutions == (2, 2)

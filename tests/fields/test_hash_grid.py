@@ -101,3 +101,12 @@ def test_what_cannot_be_hashed_or_held_is_refused(monkeypatch):
     monkeypatch.setattr(hash_grid, "MAX_ROWS", 100)
     with pytest.raises(ValueError, match="rows; at most 100"):
         build(3)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 0.7, 1.0, 1.3, 2.0, 4.0])
+def test_a_scaled_grid_has_about_so_many_times_the_rows_and_the_same_network(factor):
+    config = HashGridConfig(levels=12, table_log2=12, coarsest=16, finest=256)
+    scaled = config.scaled(factor)
+    rows, expected = len(scaled.build(3, 1).table), factor * len(config.build(3, 1).table)
+    assert 0.85 * expected < rows < 1.15 * expected
+    assert (scaled.width, scaled.finest, scaled.features) == (config.width, config.finest, config.features)

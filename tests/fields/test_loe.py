@@ -247,3 +247,8 @@ def test_tiles_that_fit_no_points_or_no_memory_are_refused():
         LoeConfig(axis_tiles=((2,), (2,))).build(3, 1)
     with pytest.raises(ValueError, match="at most 65,536"):
         LoeConfig(tiles=(50,)).build(3, 1)
+
+
+def test_the_profiler_s_count_adds_the_biases_of_untiled_and_tiled_layers_alike():
+    field = LoeConfig(width=24, layers=4, frequencies=8, axis_tiles=((8,) * 3,) * 2).build(2, 1)
+    assert (field.macs(), field.profiler_macs()) == (1_992, 2_065)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from recon.fields.feature_grid import FeatureGridConfig
+from recon.fields.ffn import FourierFeatures
 from recon.fields.neural_experts import LABEL_CELLS, NeuralExperts, NeuralExpertsConfig
 
 TINY = NeuralExpertsConfig(
@@ -172,6 +173,88 @@ def test_a_single_expert_is_always_chosen():
 def test_one_expert_layer_and_one_manager_layer_are_enough():
     field, x = balanced(build(expert_layers=1, manager_layers=1, encoder_layers=1)).eval(), points(10)
     torch.testing.assert_close(field(x), slow_experts(field, x)[torch.arange(10), slow_gate(field, x).argmax(dim=1)])
+
+
+# --- activations ---
+
+ACTIVATIONS = ("sine", "finer", "softplus", "softplus-fourier")
+every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+
+
+def activate(z: torch.Tensor, activation: str, omega: float, frozen: bool) -> torch.Tensor:
+    """sin(omega z), sin(omega (|z| + 1) z), log(1 + exp(100 z)) / 100; a frozen scale has no gradient."""
+    if activation == "sine":
+        return torch.sin(omega * z)
+    if activation == "finer":
+        scale = z.abs() + 1
+        return torch.sin(omega * (scale.detach() if frozen else scale) * z)
+    return torch.logaddexp(100 * z, torch.zeros_like(z)) / 100
+
+
+def written_down(field: NeuralExperts, x: torch.Tensor, frozen: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs [n, k, c] and gate, one expert after the other."""
+    config, stack = field.config, field.expert_stack
+
+    def layers(part, h, omega):
+        if isinstance(part[0], FourierFeatures):
+            waves = 2 * torch.pi * h @ part[0].directions.T
+            h = torch.cat([h, torch.sin(waves) / 8, torch.cos(waves) / 8], dim=1)
+        for m in part.modules():
+            if isinstance(m, torch.nn.Linear):
+                h = activate(h @ m.weight.T + m.bias, config.activation, omega, frozen)
+        return h
+
+    seen, own = (layers(part, config.scale * x, config.omega) for part in (field.encoder, field.manager_encoder))
+    joined = layers(field.manager[:-1], torch.cat([own, seen], dim=1), config.omega)
+    logits = joined @ field.manager[-1].weight.T + field.manager[-1].bias
+    outputs = []
+    for j in range(config.experts):
+        h = seen
+        *hidden, (last, last_bias) = zip(stack.weights, stack.biases, strict=True)
+        for weight, bias in hidden:
+            h = activate(h @ weight[j].T + bias[j], config.activation, config.expert_omega, frozen)
+        outputs.append(h @ last[j].T + last_bias[j])
+    return torch.stack(outputs, dim=1), logits.softmax(dim=1)
+
+
+@every_activation
+@pytest.mark.parametrize("training", [True, False])
+def test_the_activation_holds_in_every_part_in_training_and_routed(activation, training):
+    field, x = balanced(build(activation=activation)).train(training), points(20)
+    outputs, gate = written_down(field, x, frozen=training)
+    if training:
+        expected = (outputs * gate[..., None]).sum(dim=1)
+    else:
+        expected = outputs[torch.arange(20), gate.argmax(dim=1)]
+    found = field(x)
+    torch.testing.assert_close(found, expected)
+    pair = (
+        torch.autograd.grad(y.square().sum(), [*field.parameters()], materialize_grads=True) for y in (found, expected)
+    )
+    for a, b in zip(*pair, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_both_encoders_have_random_features_of_their_own_which_do_not_train():
+    field = build(activation="softplus-fourier")
+    first, second = field.encoder[0].directions, field.manager_encoder[0].directions
+    assert first.shape == (64, 3) and not torch.equal(first, second)
+    assert not any("directions" in name for name, _ in field.named_parameters())
+    assert {"encoder.0.directions", "manager_encoder.0.directions"} <= set(field.state_dict())
+
+
+@pytest.mark.parametrize("activation", ["softplus", "softplus-fourier"])
+def test_softplus_starts_at_he_s_bound(activation):
+    torch.manual_seed(0)
+    field = NeuralExpertsConfig(activation=activation, expert_width=40).build(3, 1)
+    weights = [
+        (field.expert_stack.weights[0], 256),
+        (field.encoder[-1].linear.weight, 256),
+        (field.manager[-1].weight, 64),
+    ]
+    for weight, fan_in in weights:
+        bound = (6 / fan_in) ** 0.5
+        assert 0.95 * bound < float(weight.detach().abs().max()) <= bound
 
 
 # --- initialisation ---
@@ -339,3 +422,30 @@ def test_a_grid_encoder_s_reading_is_counted():
     manager = 3 * 7 + (7 + encoded) * 7 + 7 * 7 + 7 * 4
     assert field.routed_macs() == reading + manager + (encoded * 5 + 5 * 5 + 5 * 2)
     assert field.macs() == reading + manager + 4 * (encoded * 5 + 5 * 5 + 5 * 2)
+
+
+def test_the_profiler_s_count_adds_the_biases_of_all_experts():
+    field = build()
+    biases = sum(p.numel() for name, p in field.named_parameters() if "bias" in name)
+    assert field.profiler_macs() == field.macs() + biases
+
+
+def test_the_manager_s_own_encoder_may_have_a_width_of_its_own():
+    field = build(manager_encoder_width=9)
+    assert field.manager_encoder[-1].linear.out_features == 9
+    assert field.manager[0].linear.in_features == 9 + 6
+    assert field.forward(points(3)).shape == (3, 2)
+
+
+def test_a_larger_mixture_has_more_units_in_every_part_and_finer_grids():
+    config = dataclasses.replace(TINY, encoder="feature-grid", manager_encoder_width=8).scaled(2.0)
+    assert isinstance(config, NeuralExpertsConfig)
+    assert (config.encoder_width, config.expert_width, config.manager_width) == (12, 10, 14)
+    assert (config.manager_encoder_width, TINY.scaled(2.0).manager_encoder_width) == (16, 0)
+    assert config.grid == TINY.grid.scaled(2.0)
+
+
+@pytest.mark.parametrize("name", ["experts", "expert_width", "encoder_layers", "manager_width"])
+def test_a_count_of_none_is_refused_by_its_name(name):
+    with pytest.raises(ValueError, match=f"^{name} must be at least 1, got 0"):
+        dataclasses.replace(TINY, **{name: 0})

@@ -58,3 +58,9 @@ def test_grids_for_other_axes_or_too_large_for_memory_are_refused(monkeypatch):
 
 def test_counts():
     assert VoxelConfig(resolution=4).build(3, 5).macs() == 8 * 5
+
+
+def test_a_scaled_grid_has_so_many_times_the_points_along_each_axis():
+    config = VoxelConfig(resolution=10, axis_resolutions=(8, 12)).scaled(1.5)
+    assert (config.resolution, config.axis_resolutions) == (15, (12, 18))
+    assert VoxelConfig(resolution=10).scaled(1e-3).resolution == 2

@@ -14,8 +14,16 @@ import torch
 SIDE, FOCAL, RADIUS, DISTANCE = 16, 20.0, 0.5, 2.0
 
 SMALL: dict[str, dict[str, Any]] = {
-    "siren": {"width": 16, "layers": 3},
     "pe-mlp": {"width": 16, "layers": 3, "frequencies": 3},
+    "ffn": {"rows": 8, "width": 16, "layers": 3},
+    "siren": {"width": 16, "layers": 3},
+    "finer": {"width": 16, "layers": 3},
+    "gauss": {"width": 16, "layers": 3},
+    "wire": {"width": 11, "layers": 3},
+    "mfn": {"width": 16, "layers": 3},
+    "bacon": {"width": 16},
+    "kilonerf": {"nets": 2, "width": 8, "layers": 3, "frequencies": 2},
+    "coordinate-embedding": {"resolution": 8, "channels": 4, "frequencies": 2, "width": 16, "layers": 3},
     "loe": {"width": 16, "layers": 3, "frequencies": 3, "tiles": (2, 2, 2)},
     "asmr": {"width": 16, "bases": (2, 2, 4)},
     "hash-grid": {"levels": 4, "table_log2": 10, "coarsest": 4, "finest": 32, "width": 16},

@@ -1,7 +1,9 @@
 """Pictures of a ball of known density are those of the closed form, whatever the sampler, chunk or background."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,6 +27,10 @@ class Ball(nn.Module):
     def __init__(self, space, density, soft=0.0):
         super().__init__()
         self.space, self.most, self.soft = space, density, soft
+        self.field = SimpleNamespace(evaluator=lambda: self.density)
+
+    def reading(self, _evaluator):
+        return nullcontext()
 
     def density(self, x):
         inside = RADIUS - x.norm(dim=1)
@@ -149,6 +155,41 @@ def test_points_have_density_and_colour_in_world_space_without_gradients(ball, t
         rgb, density = lit.radiance(x, d)
         assert torch.equal(fitted.density(x), density.detach()) and torch.equal(fitted.colour(x, d), rgb.detach())
         assert not fitted.density(x).requires_grad and not fitted.colour(x, d).requires_grad
+
+
+def test_asmr_is_shown_from_a_table_that_is_made_once(ball, tiny, monkeypatch):
+    torch.manual_seed(0)
+    settings = tiny("asmr", rays="uniform")
+    settings = replace(settings, field=replace(settings.field, offset=False))
+    space = Space("box", ball_box(1.0))
+    fitted = Fitted(build_lit(settings, space), reference_of(ball, space, 1), CPU, torch.ones(3))
+    x, d = torch.rand(50, 3) * 2 - 1, nn.functional.normalize(torch.randn(50, 3), dim=1)
+    rgb, density = fitted.lit.radiance(x, d)
+    field = fitted.lit.radiance.field
+    calls = {name: counted(monkeypatch, field, name) for name in ("forward", "on_grid")}
+    slow = slow_picture(fitted, ball.cameras)
+    calls["forward"].clear()
+    torch.testing.assert_close(fitted.density(x), density.detach())
+    torch.testing.assert_close(fitted.colour(x, d), rgb.detach())
+    torch.testing.assert_close(fitted.render(ball.cameras, 8).rgb, slow, atol=1e-4, rtol=0)
+    assert calls == {"forward": [], "on_grid": [1]}
+    fitted.render(ball.cameras, 8, normals=True)
+    assert calls["forward"]  # gradients are the field's own
+    assert fitted.lit.state_dict().keys() == build_lit(settings, space).state_dict().keys()
+
+
+def slow_picture(fitted, cameras):
+    """Without the table."""
+    radiance = fitted.lit.radiance
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(radiance, "reading", lambda _: nullcontext())
+        return fitted.render(cameras, 8).rgb
+
+
+def counted(monkeypatch, field, name):
+    calls, method = [], getattr(field, name)
+    monkeypatch.setattr(field, name, lambda *args: calls.append(1) or method(*args))
+    return calls
 
 
 def ball_box(half):

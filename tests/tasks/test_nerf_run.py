@@ -169,7 +169,7 @@ def test_a_config_of_another_version_is_read_with_a_warning(tiny, begin):
     "change, said",
     [
         ({"task": "sdf"}, "is a run of 'sdf', not of a scene"),
-        ({"field": "oracle"}, "'oracle', which is unknown here; known: siren"),
+        ({"field": "oracle"}, "'oracle', which is unknown here; known: pe-mlp"),
         ({"field": "neural-experts"}, "can't be used: neural-experts can't learn a scene"),
         ({"settings": {"preset": "quick", "samples": 0}}, "can't be used: samples must be at least 1"),
         ({"settings": {"preset": "quick", "voxels": {"share": 7}}}, "can't be used.*share"),

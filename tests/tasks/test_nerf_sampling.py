@@ -1,6 +1,8 @@
 """Samplers are built as the settings say; the occupancy grid follows the field's density and is looked at in parts."""
 
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,3 +104,26 @@ def test_the_grid_is_part_of_the_state(tiny, space):
         "sampler.grid.occupied",
         "sampler.grid.possible",
     }
+
+
+def test_a_look_at_asmr_reads_a_table_of_the_weights_as_they_are_now(tiny, space, monkeypatch):
+    """A table kept from an earlier look would show old weights, and another grid after a resume."""
+    torch.manual_seed(0)
+    settings = tiny("asmr")
+    lit = build_lit(replace(settings, field=replace(settings.field, offset=False)), space)
+    grids = []
+    for change in (0.0, 0.3):
+        with torch.no_grad():
+            lit.radiance.field.linears[-1].bias += change
+        with monkeypatch.context() as patch:
+            patch.setattr(lit.radiance.field, "forward", None)  # eight cells a point: not gone through
+            lit.update_grid(torch.Generator().manual_seed(0), everywhere=True)
+        seen = lit.grid.density.clone()
+        lit.grid.density.fill_(torch.inf)
+        with monkeypatch.context() as patch:
+            patch.setattr(lit.radiance, "reading", lambda _: nullcontext())
+            lit.update_grid(torch.Generator().manual_seed(0), everywhere=True)
+        torch.testing.assert_close(seen, lit.grid.density, atol=1e-4, rtol=1e-4)
+        lit.grid.density.fill_(torch.inf)
+        grids.append(seen)
+    assert (grids[1] - grids[0]).abs().min() > 0.01

@@ -1,4 +1,4 @@
-"""Losses and batches: closed forms, each coarse cell once a pass, targets where the raster has them."""
+"""Losses and batches: closed forms, targets where the raster has them."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_nested_targets_are_the_raster_truth_cell_by_cell(asmr, shape):
     batches = CellBatches(asmr, inside, 0)
     # the same order as the field's own values: a field that is the raster would have no error
     index = torch.arange(32**3).reshape(asmr.cells)
-    nested = asmr.to_nested(index, batches.depth)
+    nested = asmr.to_nested(index, batches.walk.depth)
     np.testing.assert_array_equal(batches.targets.numpy(), inside.reshape(-1)[nested.numpy()])
 
 
@@ -54,24 +54,30 @@ def test_a_small_grid_is_trained_whole(asmr, shape):
     batches = CellBatches(asmr, cell_truth(shape, asmr.cells), 0)
     assert batches.points_per_step == 32**3
     for step in range(3):
-        assert sorted(batches.rows(step).tolist()) == list(range(8**3))
+        assert sorted(batches.walk.rows(step).tolist()) == list(range(8**3))
 
 
-def test_each_coarse_cell_of_a_kind_is_visited_once_a_pass(asmr, shape, monkeypatch):
+def test_half_of_a_batch_are_cells_near_the_surface(asmr, shape, monkeypatch):
     monkeypatch.setattr(jobs, "CELLS_PER_STEP", 40 * 64)
     inside = cell_truth(shape, asmr.cells)
-    batches = CellBatches(asmr, inside, 7)
-    (near, from_near), (far, from_far) = batches.groups
+    (near, from_near), (far, from_far) = CellBatches(asmr, inside, 7).walk.groups
     assert from_near == from_far == 20 and len(near) + len(far) == 8**3
-    for members, size, part in ((near, 20, slice(0, 20)), (far, 20, slice(20, 40))):
-        steps = len(members) // size
-        seen = torch.cat([batches.rows(step)[part] for step in range(steps)]).tolist()
-        assert len(set(seen)) == len(seen) and set(seen) <= set(members.tolist())
-        again = torch.cat([batches.rows(step)[part] for step in range(steps, 2 * steps)]).tolist()
-        assert again != seen
-    # a step's cells depend on seed and step alone: any order of asking gives the same
-    other = CellBatches(asmr, inside, 7)
-    assert torch.equal(other.rows(5), batches.rows(5)) and not torch.equal(batches.rows(0), batches.rows(1))
+    mixed = asmr.to_nested(torch.from_numpy(jobs._near_border(inside)), 2).any(dim=1)
+    assert mixed[near].all() and not mixed[far].any()
+
+
+def test_the_loss_of_a_batch_is_the_mean_error_of_its_cells(asmr, shape, monkeypatch):
+    monkeypatch.setattr(jobs, "CELLS_PER_STEP", 40 * 64)
+    inside = torch.from_numpy(cell_truth(shape, asmr.cells))
+    batches = CellBatches(asmr, inside.numpy(), 7)
+    rows = batches.walk.rows(3)
+    chosen = torch.zeros(8**3, 64, dtype=torch.bool)
+    chosen[rows] = True
+    cells = asmr.to_raster(chosen)
+    outside = (~inside[cells]).float()
+    logit = LOGIT_SCALE * asmr.on_grid(asmr.cells)[..., 0][cells]
+    expected = LOSS_SCALE * torch.nn.functional.binary_cross_entropy_with_logits(logit, outside)
+    torch.testing.assert_close(batches.loss(a_job("occ", asmr), 3), expected)
 
 
 def test_near_cells_are_those_whose_neighbourhood_has_both_kinds(shape):

@@ -54,8 +54,8 @@ def test_the_papers_schedule_is_theirs(name, field):
     assert (train.steps, train.batch) == (30_000, 30_000)
     assert (train.optim.optimizer, train.optim.rate, train.optim.schedule) == ("adam", 3e-5, "exponential")
     assert train.optim.gamma == 0.9999 and settings.centre == "mean"
-    assert settings.pretrain.steps == (30_000 if field == "neural-experts" else 0)
-    assert settings.pretrains == (field == "neural-experts")
+    assert settings.pretrain.steps == (30_000 if field in ("neural-experts", "vanilla-moe") else 0)
+    assert settings.pretrains == (field in ("neural-experts", "vanilla-moe"))
 
 
 @pytest.mark.parametrize("task, name, field", EVERY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from recon.tasks.nerf.reference import Reference, read_reference, reference_of, 
 from recon.tasks.nerf.scores import mean_scores, picture_sheets, score_views
 from recon.tasks.nerf.settings import PRESETS, NerfSettings, Preset, preset
 from recon.training import checkpoint
+from recon.training.job import OnStep
 from recon.training.loop import Outcome, train
 from recon.training.progress import peak_memory
 from recon.training.run import Run
@@ -52,6 +54,14 @@ class Plan:
 
 def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
+    check(plan, scene, space)
+    run = Run.create("nerf", scene.name, plan.field_name, plan.as_settings(), out)
+    write_reference(run.folder, reference_of(scene, space, downscale))
+    return run
+
+
+def check(plan: Plan, scene: Scene, space: Space) -> None:
+    """Raises ValueError where the settings do not go with the scene, or need more memory than there is."""
     with torch.device("meta"):  # all checks of the field's own, but no memory
         parts = [build_lit(plan.settings, space)]
         parts += [build_voxels(plan.settings, space)] if plan.settings.voxels.share else []
@@ -64,15 +74,21 @@ def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | No
         raise ValueError(
             "these pictures show their object on white without alpha: a field on black could not match them"
         )
-    run = Run.create("nerf", scene.name, plan.field_name, plan.as_settings(), out)
-    write_reference(run.folder, reference_of(scene, space, downscale))
-    return run
 
 
 def fit(
-    plan: Plan, scene: Scene, run: Run, bench: Bench, *, resume: bool = False, stop_after: int | None = None
+    plan: Plan,
+    scene: Scene,
+    run: Run,
+    bench: Bench,
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    watch: Callable[[NerfJob], OnStep] | None = None,
 ) -> tuple[Fitted, Outcome]:
-    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
+    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint.
+
+    `watch` is given the job as training begins; what it returns hears of each step."""
     reference = read_reference(run.folder)
     torch.manual_seed(plan.settings.train.seed)
     bench.say(f"kernels: {accelerate(bench.run_on.device, bench.say)}")
@@ -80,7 +96,8 @@ def fit(
     bench.lap("building")
     if resume and not checkpoint.exists(run.checkpoints):
         resume = False  # it was stopped before its first checkpoint
-    outcome = train(job, job.plan, run, resume=resume, stop_after=stop_after, quiet=bench.quiet)
+    on_step = watch(job) if watch else None
+    outcome = train(job, job.plan, run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet)
     bench.lap("training")
     return _fitted(job, reference), outcome
 

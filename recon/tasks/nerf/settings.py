@@ -5,18 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from recon.fields import FIELDS
 from recon.fields.asmr import AsmrConfig
+from recon.fields.bacon import BaconConfig
 from recon.fields.base import FieldConfig
+from recon.fields.coordinate_embedding import CoordinateEmbeddingConfig
 from recon.fields.feature_grid import FeatureGridConfig
+from recon.fields.ffn import FfnConfig
+from recon.fields.finer import FinerConfig
+from recon.fields.gauss import GaussConfig
 from recon.fields.hash_grid import HashGridConfig
+from recon.fields.kilonerf import KiloNerfConfig
 from recon.fields.loe import LoeConfig
+from recon.fields.mfn import MfnConfig
 from recon.fields.pe_mlp import PeMlpConfig
 from recon.fields.radiance import HeadConfig
 from recon.fields.siren import SirenConfig
 from recon.fields.voxel import VoxelConfig
+from recon.fields.wire import WireConfig, complex_width
 from recon.tasks.nerf.sampling import RaySamplerConfig
 from recon.training.optim import OptimConfig
 from recon.training.plan import Stage, TrainConfig
@@ -25,7 +33,8 @@ Preset = Literal["quick", "best", "paper"]
 PRESETS: tuple[Preset, ...] = ("quick", "best", "paper")
 DEFAULT_FIELD = "loe"
 REFUSED = {
-    "neural-experts": "its loss weighs each expert's error at a point, and a pixel mixes many points",
+    name: "its loss weighs each expert's error at a point, and a pixel mixes many points"
+    for name in ("neural-experts", "vanilla-moe")
 }
 """Fields that can't learn from pixels, and why."""
 
@@ -117,36 +126,58 @@ def grid_optim(rate: float) -> OptimConfig:
     return OptimConfig(rate=rate, betas=(0.9, 0.99), eps=1e-15, schedule="cosine")
 
 
-def _quick(config: FieldConfig) -> NerfSettings:
-    """About two minutes on two CPU cores."""
-    head = HeadConfig(features=64, width=32, density_bias=-1.0)
-    optim = OptimConfig(rate=5e-3, betas=(0.9, 0.99), eps=1e-15, schedule="cosine", warmup=20)
-    muon = replace(optim, optimizer="muon", muon_rate=0.02)
-    voxels = VoxelStage(share=0.35)
-    if isinstance(config, LoeConfig):
-        # 2^3 tiles a layer: the paper's 4^3 starve in so few steps (Lego at 100x100, 720 steps: 25.6 against 21.1 dB).
-        config, optim = replace(config, width=64, layers=5, frequencies=6, tiles=(2, 2, 2, 2, 2)), muon
-    elif isinstance(config, PeMlpConfig):
-        config, optim = replace(config, width=64, layers=5, frequencies=8), muon
-    elif isinstance(config, SirenConfig):
-        config, optim = replace(config, width=64, layers=5), replace(optim, rate=5e-4)
-    elif isinstance(config, AsmrConfig):
-        # Blended cells and no head learned more than an offset within the last level, or features for a head, did.
-        config, optim = replace(config, width=256, bases=(4, 4, 8)), replace(optim, rate=1e-3)
-        head = HeadConfig(kind="direct", gain=100.0, density_bias=-1.0)
-    elif isinstance(config, HashGridConfig):
-        config = replace(config, levels=8, table_log2=17, finest=256)
-        head, optim = replace(head, features=16), replace(optim, rate=1e-2)
-    elif isinstance(config, FeatureGridConfig):
-        config = replace(config, resolutions=(16, 32, 64, 128))
-        head, optim = replace(head, features=16), replace(optim, rate=1e-2)
-    elif isinstance(config, VoxelConfig):
-        optim, voxels = grid_optim(0.1), VoxelStage()
-    batch = 4096 if isinstance(config, VoxelConfig) else 2048
-    train = TrainConfig(steps=1600, optim=optim, batch=batch, checkpoint_every=400, log_every=20)
+@dataclass(frozen=True)
+class _Quick:
+    """What a field trains with for two minutes: settings that differ from its own, optimiser, head, most samples."""
+
+    settings: dict[str, Any]
+    optim: OptimConfig
+    head: HeadConfig = HeadConfig(features=64, width=32, density_bias=-1.0)
+    samples: int = 1 << 16
+
+
+_COSINE = OptimConfig(rate=5e-3, betas=(0.9, 0.99), eps=1e-15, schedule="cosine", warmup=20)
+_MUON = replace(_COSINE, optimizer="muon", muon_rate=0.02)
+_TABLE = HeadConfig(features=16, width=32, density_bias=-1.0)
+_SMALL = {"width": 64, "layers": 5}
+
+_QUICK: dict[type[FieldConfig], _Quick] = {
+    PeMlpConfig: _Quick({**_SMALL, "frequencies": 8}, _MUON),
+    FfnConfig: _Quick({**_SMALL, "sigma": 4.0}, _MUON),
+    SirenConfig: _Quick(_SMALL, replace(_COSINE, rate=5e-4)),
+    FinerConfig: _Quick(_SMALL, replace(_COSINE, rate=5e-4)),
+    GaussConfig: _Quick({**_SMALL, "sharpness": 5.0}, replace(_COSINE, rate=1e-3)),
+    WireConfig: _Quick({**_SMALL, "width": complex_width(64)}, replace(_COSINE, rate=1e-3)),
+    MfnConfig: _Quick({**_SMALL, "frequency": 128.0}, replace(_COSINE, rate=1e-3)),
+    BaconConfig: _Quick({"width": 64}, replace(_COSINE, rate=2e-3)),
+    HashGridConfig: _Quick({"levels": 8, "table_log2": 17, "finest": 256}, replace(_COSINE, rate=1e-2), _TABLE),
+    FeatureGridConfig: _Quick({"resolutions": (16, 32, 64, 128)}, replace(_COSINE, rate=1e-2), _TABLE),
+    VoxelConfig: _Quick({}, grid_optim(0.1)),
+    KiloNerfConfig: _Quick({"nets": 8, "frequencies": 4}, _MUON),
+    CoordinateEmbeddingConfig: _Quick(
+        {"channels": 8, "width": 64, "layers": 4, "frequencies": 6}, replace(_COSINE, rate=1e-2), _TABLE
+    ),
+    # 2^3 tiles a layer: the paper's 4^3 starve in so few steps (Lego at 100x100, 720 steps: 25.6 against 21.1 dB).
+    LoeConfig: _Quick({**_SMALL, "frequencies": 6, "tiles": (2, 2, 2, 2, 2)}, _MUON),
+    # Blended cells and no head learned more than an offset within the last level, or features for a head, did.
     # Blending evaluates eight cells a sample.
-    samples = 1 << 14 if isinstance(config, AsmrConfig) else NerfSettings.samples
-    return NerfSettings(config, train, head, voxels=voxels, samples=samples)
+    AsmrConfig: _Quick(
+        {"width": 256, "bases": (4, 4, 8)},
+        replace(_COSINE, rate=1e-3),
+        HeadConfig(kind="direct", gain=100.0, density_bias=-1.0),
+        1 << 14,
+    ),
+}
+
+
+def _quick(config: FieldConfig) -> NerfSettings:
+    """About two minutes on two CPU cores. A field of another package trains with its own sizes."""
+    quick = _QUICK.get(type(config), _Quick({}, replace(_COSINE, rate=1e-3)))
+    alone = isinstance(config, VoxelConfig)  # it is what the others begin with
+    voxels, batch = (VoxelStage(), 4096) if alone else (VoxelStage(share=0.35), 2048)
+    train = TrainConfig(steps=1600, optim=quick.optim, batch=batch, checkpoint_every=400, log_every=20)
+    config = replace(config, **quick.settings)
+    return NerfSettings(config, train, quick.head, voxels=voxels, samples=quick.samples)
 
 
 def _best(config: FieldConfig) -> NerfSettings:
@@ -157,7 +188,7 @@ def _best(config: FieldConfig) -> NerfSettings:
         optim, head = replace(optim, rate=1e-2), HeadConfig(features=16, width=64, density_bias=-1.0)
     elif isinstance(config, VoxelConfig):
         optim, voxels = grid_optim(0.05), VoxelStage()
-    elif isinstance(config, SirenConfig):
+    elif isinstance(config, SirenConfig | FinerConfig | GaussConfig | WireConfig):
         optim = replace(optim, rate=2e-4)
     elif isinstance(config, AsmrConfig):
         config, optim = replace(config, bases=(4, 8, 8)), replace(optim, rate=5e-4)

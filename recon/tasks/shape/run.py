@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from recon.tasks.shape.scores import Scores, score
 from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, preset
 from recon.tasks.shape.truth import GRID, Truth, truth_of
 from recon.training import checkpoint
+from recon.training.job import OnStep
 from recon.training.loop import Outcome, train
 from recon.training.optim import OptimConfig
 from recon.training.plan import TrainConfig
@@ -68,15 +70,15 @@ class Plan:
 
 def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
-    _check(plan)
+    check(plan)
     run = Run.create(plan.task, shape.name, plan.field_name, plan.as_settings(), out)
     write_reference(run.folder, shape)
     bench.lap("reading")
     return run
 
 
-def _check(plan: Plan) -> None:
-    """Raises ValueError where the settings do not go together."""
+def check(plan: Plan) -> None:
+    """Raises ValueError where the settings do not go together, or need more memory than there is."""
     with torch.device("meta"):  # all checks of the field's own, but no memory
         field = plan.settings.field.build(3, 1)
     if plan.settings.cells and not isinstance(field, Asmr):
@@ -90,9 +92,18 @@ def _check(plan: Plan) -> None:
 
 
 def fit(
-    plan: Plan, shape: Shape, run: Run, bench: Bench, *, resume: bool = False, stop_after: int | None = None
+    plan: Plan,
+    shape: Shape,
+    run: Run,
+    bench: Bench,
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    watch: Callable[[ShapeJob], OnStep] | None = None,
 ) -> tuple[Fitted, Outcome]:
-    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
+    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint.
+
+    `watch` is given the job as training begins; what it returns hears of each step."""
     settings = plan.settings
     torch.manual_seed(settings.train.seed)
     field = settings.field.build(3, 1)
@@ -109,7 +120,10 @@ def fit(
     if resume and not checkpoint.exists(run.checkpoints):
         resume = False  # it was stopped before its first checkpoint
     job = ShapeJob(plan.task, field, source, bench.run_on, settings)
-    outcome = train(job, settings.staged(), run, resume=resume, stop_after=stop_after, quiet=bench.quiet)
+    on_step = watch(job) if watch else None
+    outcome = train(
+        job, settings.staged(), run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet
+    )
     bench.lap("training")
     return Fitted(plan.task, field, shape, bench.run_on.device), outcome
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from recon.fields import FIELDS
 from recon.fields.asmr import AsmrConfig
+from recon.fields.bacon import BaconConfig
 from recon.fields.base import FieldConfig
+from recon.fields.coordinate_embedding import CoordinateEmbeddingConfig
 from recon.fields.feature_grid import FeatureGridConfig
+from recon.fields.ffn import FfnConfig
+from recon.fields.finer import FinerConfig
+from recon.fields.gauss import GaussConfig
+from recon.fields.hash_grid import HashGridConfig
+from recon.fields.kilonerf import KiloNerfConfig
+from recon.fields.loe import LoeConfig
+from recon.fields.mfn import MfnConfig
 from recon.fields.neural_experts import NeuralExpertsConfig
 from recon.fields.pe_mlp import PeMlpConfig
 from recon.fields.siren import SirenConfig
+from recon.fields.voxel import VoxelConfig
+from recon.fields.wire import WireConfig, complex_width
 from recon.shapes.sampling import SAMPLERS, SamplerConfig
 from recon.shapes.shape import Centre
 from recon.training.optim import OptimConfig
@@ -125,7 +136,7 @@ def _paper(field_name: str, large: bool) -> ShapeSettings:
     if isinstance(config, NeuralExpertsConfig):
         config = replace(config, biases="zero")
         pretrain = PretrainConfig(steps=30_000)
-    elif isinstance(config, SirenConfig):
+    elif isinstance(config, SirenConfig | FinerConfig):
         config = replace(config, biases="zero")
     sampler = SAMPLERS["neural-experts"]
     return ShapeSettings(
@@ -137,7 +148,7 @@ def sized(config: FieldConfig, large: bool) -> FieldConfig:
     """The papers' Small or Large (PAPERS: 323k and 1.29M mixtures, 396k and 1.58M SIRENs), and sizes near them."""
     if isinstance(config, NeuralExpertsConfig):
         return replace(config, encoder_width=512, expert_width=64, manager_width=128) if large else config
-    if isinstance(config, SirenConfig):
+    if isinstance(config, SirenConfig | FinerConfig):
         return replace(config, width=512 if large else 256)
     if isinstance(config, PeMlpConfig):
         return replace(config, width=512 if large else 256, layers=8, frequencies=8)
@@ -167,41 +178,67 @@ def _grid_optim() -> OptimConfig:
 
 
 GRID_RESOLUTIONS = (24, 48, 96, 192)
+"""Of feature grids that train for a minute."""
+
+
+@dataclass(frozen=True)
+class _Quick:
+    """What a field trains with for a minute: settings that differ from its own, optimiser, steps, points a step."""
+
+    settings: dict[str, Any]
+    optim: OptimConfig
+    steps: int = 600
+    batch: int = 8192
+
+
+_COSINE = OptimConfig(rate=1e-3, schedule="cosine", warmup=20)
+_MUON = replace(_COSINE, optimizer="muon", muon_rate=0.02)
+# Muon at 0.02 with Adam at 1e-3 for the rest diverged for SIREN: loss 90 against 7 after 200 steps.
+_SINES = replace(_COSINE, rate=5e-4)
+
+_QUICK: dict[type[FieldConfig], _Quick] = {
+    PeMlpConfig: _Quick({"width": 128, "layers": 5}, _MUON),
+    FfnConfig: _Quick({"width": 128, "layers": 5, "sigma": 2.0}, _MUON),
+    SirenConfig: _Quick({"width": 128, "layers": 5}, _SINES),
+    FinerConfig: _Quick({"width": 128, "layers": 5}, _SINES),
+    GaussConfig: _Quick({"width": 128, "layers": 5, "sharpness": 5.0}, _COSINE),
+    WireConfig: _Quick({"width": complex_width(128), "layers": 5}, _COSINE),
+    MfnConfig: _Quick({"width": 128, "layers": 5, "frequency": 128.0}, _COSINE),
+    BaconConfig: _Quick({"width": 128}, replace(_COSINE, rate=5e-3, amsgrad=True, clip=1.0)),
+    HashGridConfig: _Quick({"levels": 8, "table_log2": 17, "finest": 512}, _grid_optim(), 1000, 16_384),
+    FeatureGridConfig: _Quick({"resolutions": GRID_RESOLUTIONS}, _grid_optim(), 1000, 16_384),
+    VoxelConfig: _Quick({}, _grid_optim(), 1000, 16_384),
+    KiloNerfConfig: _Quick({"nets": 8, "frequencies": 4}, _MUON),
+    CoordinateEmbeddingConfig: _Quick({"channels": 8, "width": 64, "layers": 4, "frequencies": 6}, _grid_optim()),
+    LoeConfig: _Quick({"width": 64, "frequencies": 6, "tiles": (2, 2, 2, 2, 2)}, _MUON),
+    # Muon, which helps other sine networks, kept ASMR from learning anything within 200 steps.
+    AsmrConfig: _Quick({"width": 128}, _COSINE),
+    NeuralExpertsConfig: _Quick(
+        {
+            "encoder": "feature-grid",
+            "grid": FeatureGridConfig(resolutions=GRID_RESOLUTIONS),
+            "expert_width": 16,
+            "expert_layers": 2,
+            "expert_omega": 5.0,
+            "manager_width": 16,
+            "manager_layers": 1,
+            "manager_encoder_layers": 1,
+            "pretraining": "none",
+        },
+        _grid_optim(),
+        700,
+        16_384,
+    ),
+}
 
 
 def _quick(task: Task, field_name: str) -> ShapeSettings:
-    """About 90 seconds on two CPU cores, evaluation included."""
+    """About 90 seconds on two CPU cores, evaluation included. A field of another package trains with its own sizes."""
     config = FIELDS[field_name]
-    sine = OptimConfig(optimizer="muon", rate=1e-3, muon_rate=0.02, schedule="cosine", warmup=20)
-    optim, steps, batch = sine, 600, 8192
-    if isinstance(config, NeuralExpertsConfig):
-        config = replace(
-            config,
-            encoder="feature-grid",
-            grid=FeatureGridConfig(resolutions=GRID_RESOLUTIONS),
-            expert_width=16,
-            expert_layers=2,
-            expert_omega=5.0,
-            manager_width=16,
-            manager_layers=1,
-            manager_encoder_layers=1,
-            pretraining="none",
-        )
-        optim, steps, batch = _grid_optim(), 700, 16_384
-    elif isinstance(config, FeatureGridConfig):
-        config = replace(config, resolutions=GRID_RESOLUTIONS)
-        optim, steps, batch = _grid_optim(), 1000, 16_384
-    elif isinstance(config, SirenConfig):
-        # Muon at 0.02 with Adam at 1e-3 for the rest diverged here: loss 90 against 7 after 200 steps.
-        config, optim = replace(config, width=128, layers=5), replace(sine, optimizer="adam", rate=5e-4)
-    elif isinstance(config, PeMlpConfig):
-        config = replace(config, width=128, layers=5)
-    elif isinstance(config, AsmrConfig):
-        # Muon, which helps other sine networks, kept ASMR from learning anything within 200 steps.
-        optim = replace(sine, optimizer="adam")
-        if task == "occ":
-            config, steps = replace(config, bases=(2, 4, 4, 8)), 600
-        else:
-            config = replace(config, width=128)
-    train = TrainConfig(steps=steps, optim=optim, batch=batch, checkpoint_every=max(500, steps), log_every=20)
+    quick = next((_QUICK[kind] for kind in type(config).__mro__ if kind in _QUICK), _Quick({}, _COSINE))
+    if isinstance(config, AsmrConfig) and task == "occ":
+        quick = replace(quick, settings={"bases": (2, 4, 4, 8)})
+    config = replace(config, **quick.settings)
+    every = max(500, quick.steps)
+    train = TrainConfig(steps=quick.steps, optim=quick.optim, batch=quick.batch, checkpoint_every=every, log_every=20)
     return ShapeSettings(config, train, sampler=SAMPLERS["recon"])

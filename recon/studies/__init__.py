@@ -1,0 +1,1 @@
+"""Many runs and networks seen together: benchmarks, comparisons, the papers' tables."""

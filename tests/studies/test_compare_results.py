@@ -1,0 +1,69 @@
+"""Rows, ranks and tables of comparisons, and which runs can be ranked."""
+
+import math
+from typing import Any
+
+import pytest
+
+from recon.studies.compare.finished import differences
+from recon.studies.compare.results import Spread, as_markdown, as_text, cells, ranked, row, spread
+
+
+def metrics(iou: float | None, **changes: Any) -> dict[str, Any]:
+    scores = {"iou": 0.5, "trimap_iou_sampled_0.01": iou, "chamfer_l1": None}
+    facts = {"task": "sdf", "data": "ball", "params": 1234567, "macs": 10, "steps": 5, "seconds": 2.0, "status": "done"}
+    return {**facts, "scores": scores, "definitions": {}, **changes}
+
+
+def test_mean_and_deviation_are_those_of_a_sample():
+    assert spread([1.0, 3.0]) == Spread(2.0, math.sqrt(2))
+    assert spread([4.0]) == Spread(4.0, None)
+    assert spread([None, float("nan"), 4.0]) == Spread(4.0, None)
+    assert spread([]) == Spread(None)
+
+
+def test_rows_are_ranked_by_the_main_score_and_those_without_come_last():
+    rows = [row(name, [metrics(iou)]) for name, iou in (("a", 0.2), ("none", None), ("b", 0.9))]
+    assert [one.name for one in ranked(rows)] == ["b", "a", "none"]
+
+
+def test_a_row_of_several_runs_tells_what_varies_and_what_does_not():
+    one = row("siren", [metrics(0.2), metrics(0.4, seconds=4.0, status="diverged")])
+    assert (one.runs, one.params, one.status) == (2, 1234567, "diverged, done")
+    assert one.seconds.mean == 3.0
+    assert one.scores["trimap_iou_sampled_0.01"].mean == pytest.approx(0.3)
+    assert next(iter(one.scores)) == "trimap_iou_sampled_0.01"
+
+
+def test_tables_say_the_same_in_text_and_markdown():
+    table = cells([row("a|b", [metrics(0.25)]), row("c", [metrics(None)])], {"data": ["ball", "cube"]})
+    assert table[0] == ["field", "data", "parameters", "MACs", "steps", "seconds", "IoU near", "IoU"]  # no Chamfer
+    assert table[1] == ["a|b", "ball", "1,234,567", "10", "5", "2", "0.25", "0.5"]
+    assert table[2][6] == "-"
+    lines = as_text(table).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].split() == table[1]
+    markdown = as_markdown(table).splitlines()
+    assert markdown[2].startswith("| a\\|b | ball |")
+    assert markdown[1].count("---") == len(table[0])
+
+
+def test_an_unknown_task_shows_its_own_first_scores():
+    one = row("x", [metrics(None, task="image", scores={"psnr": 30.0, "ssim": 0.9})])
+    assert {name: found.mean for name, found in one.scores.items()} == {"psnr": 30.0, "ssim": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "occ"}, "tasks: sdf, occ"),
+        ({"data": "cube"}, "data: ball, cube"),
+        ({"protocol": "paper"}, "ways of scoring: default, paper"),
+        ({"definitions": {"trimap_iou_sampled_0.01": "7 points"}}, "different points or views"),
+    ],
+)
+def test_what_keeps_runs_from_being_ranked_is_named(change, message):
+    first = metrics(0.1, protocol="default")
+    assert differences([first, metrics(0.2, protocol="default")]) == []
+    (note,) = differences([first, metrics(0.2, protocol="default") | change])
+    assert message in note
