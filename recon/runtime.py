@@ -8,7 +8,7 @@ import os
 import platform
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,9 +16,12 @@ import torch
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "float32", "bf16-inside"]
 Precision = Literal["float32", "bf16-inside"]
+MallocName = Literal["auto", "default"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _GIB = 1 << 30
+MOST_THREADS = 1024
+"""More would be a slip of the keyboard."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,24 @@ class Runtime:
         return "; ".join(self.reasons)
 
 
-def start(device: DeviceName = "auto", precision: PrecisionName = "auto", seed: int = 0, threads: int = 0) -> Runtime:
+def start(
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    seed: int = 0,
+    threads: int = 0,
+    malloc: MallocName = "auto",
+) -> Runtime:
     """Choose and set device, precision, allocator and threads, and seed every random state.
 
-    Raises ValueError where `cuda` is asked for and there is none."""
+    Raises ValueError for names that there are not, for numbers out of range, and where `cuda` is asked for and there
+    is none."""
+    _check_name("device", device, get_args(DeviceName))
+    _check_name("precision", precision, get_args(PrecisionName))
+    _check_name("malloc", malloc, get_args(MallocName))
+    if not 0 <= threads <= MOST_THREADS:
+        raise ValueError(f"--threads must be 0 (torch's choice) or at most {MOST_THREADS}, got {threads}")
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"--seed must fit into 64 bits, got {seed}")
     has_cuda = has_gpu()
     if device == "cuda" and not has_cuda:
         raise ValueError("--device cuda was asked for, but torch sees no CUDA device; use --device cpu or auto")
@@ -50,9 +67,15 @@ def start(device: DeviceName = "auto", precision: PrecisionName = "auto", seed: 
         why = "asked for" if device == "cpu" else "no CUDA device"
         where = f"cpu with {torch.get_num_threads()} threads ({why})"
     inside, why = _choose_precision(chosen, precision)
-    reasons = (where, f"{inside} products ({why})", f"malloc {keep_freed_memory()}", f"seed {seed}")
+    kept = keep_freed_memory() if malloc == "auto" else "default (asked for)"
+    reasons = (where, f"{inside} products ({why})", f"malloc {kept}", f"seed {seed}")
     seed_all(seed)
     return Runtime(chosen, inside, reasons)
+
+
+def _check_name(flag: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"--{flag} must be one of {', '.join(known)}, got {value!r}")
 
 
 def has_gpu() -> bool:
@@ -86,7 +109,7 @@ def keep_freed_memory() -> str:
         done = libc.mallopt(_M_MMAP_THRESHOLD, _GIB) and libc.mallopt(_M_TRIM_THRESHOLD, _GIB)
     except (OSError, AttributeError):
         return "default (no glibc)"
-    return "keeps freed blocks" if done else "default (mallopt refused)"
+    return "keeps freed blocks (for the next step)" if done else "default (mallopt refused)"
 
 
 def memory_bytes() -> float:

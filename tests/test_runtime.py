@@ -1,5 +1,6 @@
 """Choosing device and precision, products inside, seeds, and what the machine tells."""
 
+import inspect
 import random
 
 import numpy as np
@@ -91,10 +92,41 @@ def test_seeds_beyond_numpy_s_range_are_taken(seed):
 
 
 def test_freed_memory_is_kept_where_the_system_allows(monkeypatch):
-    answers = "keeps freed blocks", "default (no glibc)", "default (mallopt refused)", "default (not Linux)"
+    freed = "keeps freed blocks (for the next step)"
+    answers = freed, "default (no glibc)", "default (mallopt refused)", "default (not Linux)"
     assert runtime.keep_freed_memory() in answers
     monkeypatch.setattr(runtime.platform, "system", lambda: "Darwin")
     assert runtime.keep_freed_memory() == "default (not Linux)"
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_the_allocator_has_a_switch_and_its_reason_is_in_the_line(monkeypatch):
+    asked = []
+    monkeypatch.setattr(runtime, "keep_freed_memory", lambda: asked.append(1) or "keeps freed blocks (why)")
+    assert "malloc default (asked for)" in runtime.start(malloc="default").line() and not asked
+    assert "malloc keeps freed blocks (why)" in runtime.start().line() and asked
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"threads": -1}, "--threads must be 0"),
+        ({"threads": 10**6}, "at most 1024, got 1000000"),
+        ({"seed": 2**64}, "--seed must fit into 64 bits"),
+        ({"seed": -(2**64)}, "--seed must fit into 64 bits"),
+    ],
+)
+def test_numbers_that_no_machine_takes_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        runtime.start(**settings)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("device", "gpu"), ("precision", "nan"), ("precision", "float16"), ("malloc", "jemalloc")]
+)
+def test_names_that_there_are_not_are_refused_with_those_that_there_are(flag, value):
+    with pytest.raises(ValueError, match=f"--{flag} must be one of auto, .* got '{value}'"):
+        inspect.unwrap(runtime.start)(**{flag: value})
 
 
 def test_a_libc_that_is_not_glibc_costs_nothing(monkeypatch):

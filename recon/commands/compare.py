@@ -86,7 +86,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     task = task or ("nerf" if flags.scene is not None else "sdf")
     _refuse_flags_of_others(flags, task)
     voice = be_quiet if flags.quiet else say
-    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads)
+    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
 
     def make_bench(quiet: bool) -> Bench:
         return Bench(run_on, cache_home(), be_quiet if quiet else voice, quiet)

@@ -78,7 +78,7 @@ def _run(flags: EvalRun) -> int:
     kind = kind_of(run)
     refuse_flags(flags, {"shape": ["lpips_weights"], "scene": ["protocol"]}[kind], run, kind)
     lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
-    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads)
+    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
     bench = Bench(run_on, cache_home(), be_quiet if flags.quiet else say, flags.quiet)
     bench.say(f"recon eval: {run.folder}, on {run_on.line()}")
     result = _shape(flags, run, bench) if kind == "shape" else _scene(run, bench, lpips)

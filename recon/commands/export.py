@@ -61,7 +61,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     run = Run.open(flags.run)
     kind = kind_of(run)
     _check(flags, run, kind)
-    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads)
+    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
     voice = be_quiet if flags.quiet else say
     voice(f"recon export: {run.folder}, on {run_on.line()}")
     result = _shape(flags, run, run_on) if kind == "shape" else _scene(flags, run, run_on)

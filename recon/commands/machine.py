@@ -18,6 +18,8 @@ class Machine:
     """Where it runs; auto takes CUDA where there is one."""
     precision: runtime.PrecisionName = "auto"
     """How float32 products are computed inside; auto takes bf16 where the hardware has it, and ends in float32."""
+    malloc: runtime.MallocName = "auto"
+    """Memory of a CPU; auto keeps freed blocks for the next step where glibc allows, default leaves it as it is."""
     threads: int = 0
     """Threads of a CPU; 0 for torch's choice."""
     json: bool = False

@@ -80,7 +80,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     check_stop(flags.stop_after)
     lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
     voice = be_quiet if flags.quiet else say
-    run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads)
+    run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
     plan = replace(plan, precision=run_on.precision)
     voice(_headline(plan, flags.scene, run_on))
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
@@ -100,7 +100,7 @@ def _resume(name: str, flags: Resume) -> int:
     reference = read_reference(run.folder)
     voice = be_quiet if flags.quiet else say
     precision = plan.precision if flags.precision == "auto" else flags.precision
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads)
+    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads, flags.malloc)
     voice(_headline(plan, f"{reference.name} (resuming {run.folder})", run_on))
     for text in warnings:
         say(f"warning: {text}")

@@ -52,7 +52,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     flags = tyro.cli(Render, args=list(argv), prog="recon render")
     whats, size = parse_whats(flags.what), _checked(flags)
     run = Run.open(flags.run)
-    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads)
+    run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
     voice = be_quiet if flags.quiet else say
     voice(f"recon render: {run.folder}, on {run_on.line()}")
     _, fitted, _, warnings = reopen(run, run_on)

@@ -72,7 +72,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     flags, plan = _parse(task, rest)
     check_stop(flags.stop_after)
     voice = be_quiet if flags.quiet else say
-    run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads)
+    run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
     plan = replace(plan, precision=run_on.precision)
     voice(_headline(plan, flags.shape, run_on))
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
@@ -101,7 +101,7 @@ def _resume(task: Task, name: str, flags: Resume) -> int:
         )
     voice = be_quiet if flags.quiet else say
     precision = plan.precision if flags.precision == "auto" else flags.precision
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads)
+    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads, flags.malloc)
     shape = read_reference(run.folder)
     voice(_headline(plan, f"{shape.name} (resuming {run.folder})", run_on))
     for text in warnings:

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
-from recon.fields.layers import Linear, angles, hidden_matrices, linear_macs, uniform_
+from recon.fields.layers import Linear, hidden_matrices, linear_macs, uniform_
+from recon.kernels.products import linear
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Waves(nn.Module):
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n w"]:
         # pi meets the points, so that the buffer holds whole numbers and stays exact in every precision
-        return torch.sin(angles(math.pi * x, self.frequencies, self.phases))
+        return torch.sin(linear(math.pi * x, self.frequencies, self.phases))
 
 
 class Bacon(Field):

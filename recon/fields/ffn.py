@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
-from recon.fields.layers import angles, hidden_matrices, linear_macs, relu_stack
+from recon.fields.layers import hidden_matrices, linear_macs, relu_stack
+from recon.kernels.products import linear
 
 ACTIVATIONS = {"relu": nn.ReLU, "softplus": partial(nn.Softplus, beta=100)}
 
@@ -63,7 +64,7 @@ class FourierFeatures(nn.Module):
         self.register_buffer("directions", torch.randn(rows, in_dim) * sigma)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
-        turns = angles(2 * math.pi * x, self.directions)
+        turns = linear(2 * math.pi * x, self.directions)
         features = torch.cat([torch.sin(turns), torch.cos(turns)], dim=1) * self.factor
         return torch.cat([x, features], dim=1) if self.coordinates else features
 

@@ -55,14 +55,6 @@ class Sine(nn.Module):
         return torch.sin(linear(x, self.omega * self.linear.weight, self.omega * self.linear.bias))
 
 
-def angles(x: Float[Tensor, "n d"], weight: Float[Tensor, "o d"], bias: Tensor | None = None) -> Float[Tensor, "n o"]:
-    """x W^T + b for the arguments of fast sines, never rounded: TF32 would err by 0.1 of a radian at 256 radians."""
-    if x.dtype != torch.float32 or torch.get_float32_matmul_precision() == "highest":
-        return nn.functional.linear(x, weight, bias)
-    wide = nn.functional.linear(x.double(), weight.double(), None if bias is None else bias.double())
-    return wide.to(x.dtype)
-
-
 def finer_sine(z: Tensor, omega: float, frozen: bool) -> Tensor:
     """sin(omega (|z| + 1) z) (FINER); `frozen` takes |z| + 1 for a constant in gradients, as its code does."""
     scale = z.abs() + 1

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
-from recon.fields.layers import Linear, angles, hidden_matrices, linear_macs, uniform_
+from recon.fields.layers import Linear, hidden_matrices, linear_macs, uniform_
+from recon.kernels.products import linear
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Wave(nn.Linear):
     """sin(omega x + phi), omega the weight and phi the bias."""
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return torch.sin(angles(x, self.weight, self.bias))
+        return torch.sin(linear(x, self.weight, self.bias))
 
 
 class Mfn(Field):

@@ -2,6 +2,11 @@
 
 `routed_linear` takes rows in any order and leaves them sorted by group, so that layers with different groups pass rows
 on with one gather each. Nothing here has a Python object per group in autograd's graph, and empty groups cost nothing.
+
+How far values and gradients may be from the exact products A B of the numbers given, with u = 2^-8, the rounding of
+bfloat16, and |.| taken number by number: for float32 operands that are bfloat16 inside 3u |A||B| (each operand is
+rounded, and the product or its blocks); for bfloat16 operands 2u |A||B| (blocks, and their sum, which is made in
+float32). Then a bias is added, in bfloat16 at the cost of 2u of it and of the sum.
 """
 
 from __future__ import annotations
@@ -74,10 +79,7 @@ def routed_linear(
     """Row j is x[rows[j]] through its group's matrix, plus the shared bias: sorted rows out, whatever came in."""
     x, weight = _autocast(x, weight)
     if runs_triton(x):
-        # Triton exists on few machines, and compiles at first use: it is loaded where it runs.
-        from recon.kernels import triton_grouped  # noqa: PLC0415
-
-        y = triton_grouped.product(x, order.rows, order.starts, weight)
+        y = _triton_product(x, order.rows, order.starts, weight)
     else:
         y = _Product.apply(permute(x, order), weight, Segments(order.sizes()))
     return y.add_(bias.to(y.dtype))
@@ -90,9 +92,15 @@ def grouped_linear(
     if sum(sizes) != len(x):
         raise ValueError(f"group sizes sum to {sum(sizes)}, but there are {len(x)} rows")
     x, weight = _autocast(x, weight)
-    y: Any = _Product.apply(x, weight, Segments(sizes))
-    group = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes, dtype=torch.long))
-    return y.add_(bias.to(y.dtype).index_select(0, group.to(y.device)))
+    counts = torch.tensor(sizes, dtype=torch.long)
+    if runs_triton(x):
+        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0)).to(x.device)
+        y = _triton_product(x, torch.arange(len(x), device=x.device), starts, weight)
+    else:
+        y = _Product.apply(x, weight, Segments(sizes))
+    group = torch.repeat_interleave(torch.arange(len(sizes)), counts)
+    # The rows are rounded, not the biases: else their gradients would be summed in the precision of the rows.
+    return y.add_(bias.index_select(0, group.to(y.device)).to(y.dtype))
 
 
 def grouped_linear_reference(
@@ -115,8 +123,17 @@ def restore(x: Float[Tensor, "n c"], order: Order) -> Float[Tensor, "n c"]:
 
 
 def runs_triton(x: Tensor) -> bool:
-    """Whether the products of these rows run as Triton kernels: on CUDA, where Triton is, and not in doubles."""
+    """Whether the products of these rows run as Triton kernels: on CUDA, where Triton is, and not in doubles (the
+    kernels sum in float32)."""
     return x.device.type == "cuda" and x.dtype != torch.float64 and _triton_is_here()
+
+
+def _triton_product(x: Tensor, rows: Tensor, starts: Tensor, weight: Tensor) -> Any:
+    """Row j is x[rows[j]] through its group's matrix."""
+    # Triton exists on few machines, and compiles at first use: it is loaded where it runs.
+    from recon.kernels import triton_grouped  # noqa: PLC0415
+
+    return triton_grouped.product(x, rows, starts, weight)
 
 
 @cache
@@ -220,8 +237,10 @@ class _Outer(torch.autograd.Function):
         dtype = torch.bfloat16 if rounds(b, bank[0]) else a.dtype
         left, right = a.to(dtype), b.to(dtype)
         if segments.small(bank):
-            sums = torch.bmm(segments.cut(left).mT, segments.cut(right)).to(a.dtype)
-            return bank.index_add_(0, segments.blocks[1].to(a.device), sums)
+            sums = torch.bmm(segments.cut(left).mT, segments.cut(right))
+            # A group may have many blocks: they are summed in float32 at least.
+            wide = torch.promote_types(a.dtype, torch.float32)
+            return bank.to(wide).index_add_(0, segments.blocks[1].to(a.device), sums.to(wide)).to(a.dtype)
         live = segments.live
         for out, rows, others in zip(_living(bank, segments), left.split(live), right.split(live), strict=True):
             if dtype == a.dtype:

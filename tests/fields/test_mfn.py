@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from recon.fields.layers import angles
 from recon.fields.mfn import MfnConfig
+from recon.kernels.products import linear
 
 
 def test_the_paper_s_counts():
@@ -43,7 +43,7 @@ def test_fast_sines_have_exact_arguments_in_every_precision(precision, monkeypat
     x, weight, bias = torch.rand(50, 2), 1000 * torch.rand(30, 2), torch.rand(30)
     for b in (bias, None):
         exact = x.double() @ weight.double().T + (0 if b is None else b.double())
-        torch.testing.assert_close(angles(x, weight, b).double(), exact, atol=5e-4, rtol=0)
+        torch.testing.assert_close(linear(x, weight, b).double(), exact, atol=5e-4, rtol=0)
 
 
 def test_it_starts_as_its_authors_do():

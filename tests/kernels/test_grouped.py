@@ -155,25 +155,71 @@ def test_a_sorting_after_another_leads_to_the_same_rows(shuffled, group):
     assert torch.equal(restore(permute(x, order), order), x)
 
 
-def test_medium_precision_is_near_the_exact_product_and_stays_asked_for(monkeypatch):
+SIZES = {  # rows of each group
+    "one point": [1],
+    "one of many": [0, 0, 1, 0],
+    "even": [32, 32],
+    "empty between": [0, 33, 0, 70, 1],
+    "many blocks of one": [1, 0, 2000, 1],
+}
+ROUNDING = 2.0**-8
+"""Of bfloat16."""
+
+
+def rounded(sizes: list[int], x, weight, bias):
+    """Values and gradients of a loss that weighs each output, and the bounds' sums of absolute products."""
+    group = expand(sizes)
+    y = grouped_linear(x, sizes, weight, bias)
+    assert y.dtype == x.dtype
+    out = torch.randn(y.shape, generator=RNG).to(y.dtype)
+    found = [y, *torch.autograd.grad(y, [x, weight, bias], out)]
+    wide = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
+    exact = grouped_linear_reference(wide[0], group, wide[1], wide[2])
+    expected = [exact, *torch.autograd.grad(exact, wide, out.double())]
+    most = [t.detach().abs().requires_grad_() for t in wide]
+    none = torch.zeros_like(most[2])
+    product = grouped_linear_reference(most[0], group, most[1], none)
+    limits = [product, *torch.autograd.grad(product, most[:2], out.double().abs())]
+    return found, expected, limits, bias.detach().double()[group].abs()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_bfloat16_inside_is_within_its_bound_and_stays_asked_for(sizes, monkeypatch):
     """Rounded by torch or (as pretended here) by ourselves."""
     before = torch.get_float32_matmul_precision()
     monkeypatch.setattr(grouped, "rounds", lambda x, _: x.dtype == torch.float32)
-    x, weight, bias = (t.detach().float().requires_grad_() for t in inputs(20, 2, 64, 64))
-    group = torch.randint(2, (20,), generator=RNG)
+    given = [t.detach().float().requires_grad_() for t in inputs(sum(SIZES[sizes]), len(SIZES[sizes]), 70, 65)]
     torch.set_float32_matmul_precision("medium")
     try:
-        y = routed(x, group, weight, bias[0])
-        gradients = torch.autograd.grad(y.sum(), [x, weight])
+        found, expected, limits, _ = rounded(SIZES[sizes], *given)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
-    exact = routed(x.double(), group, weight.double(), bias[0].double())
-    wanted = torch.autograd.grad(exact.sum(), [x, weight])
-    for found, expected in zip((y, *gradients), (exact, *wanted), strict=True):
-        assert found.dtype == torch.float32
-        off = float((found - expected).detach().norm() / expected.detach().norm())
-        assert 1e-4 < off < 1e-2
+    for a, b, limit in zip(found, expected, limits, strict=False):
+        assert a.dtype == torch.float32
+        off = (a.double() - b).detach().abs()
+        assert (off <= 3.01 * ROUNDING * limit).all()
+        assert off.sum() > 1e-3 * ROUNDING * limit.sum()  # it was rounded
+    torch.testing.assert_close(found[3].double(), expected[3], rtol=1e-4, atol=1e-4)  # biases are summed in float32
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_bfloat16_operands_are_within_their_bound(sizes):
+    given = [t.detach().bfloat16().requires_grad_() for t in inputs(sum(SIZES[sizes]), len(SIZES[sizes]), 70, 65)]
+    found, expected, limits, bias = rounded(SIZES[sizes], *given)
+    extra = [2.01 * ROUNDING * (bias + expected[0].abs()), 0.0, 0.0]
+    for a, b, limit, more in zip(found, expected, limits, extra, strict=False):
+        assert a.dtype == torch.bfloat16
+        assert ((a.double() - b).detach().abs() <= 2.01 * ROUNDING * limit + more).all()
+
+
+def test_gradients_of_biases_do_not_stop_growing_in_bfloat16():
+    """300 ones, summed in bfloat16, are 256."""
+    weight, bias = torch.zeros(2, 1, 1), torch.zeros(2, 1, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        grouped_linear(torch.zeros(301, 1), [1, 300], weight, bias).sum().backward()
+    assert bias.grad is not None
+    assert bias.grad.tolist() == [[1.0], [300.0]]
 
 
 def test_autocast_is_followed_as_torch_s_own_layers_follow_it():

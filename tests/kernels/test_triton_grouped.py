@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from recon.kernels.grouped import grouped_linear_reference, order_by_group
+from recon.kernels import grouped
+from recon.kernels.grouped import grouped_linear, grouped_linear_reference, order_by_group, restore, routed_linear
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported
@@ -21,6 +22,8 @@ CASES = [  # rows, groups, in, out
     (150, 2, 70, 65),  # several blocks of rows, of outputs and of inputs
     (40, 30, 5, 4),  # most groups hold a row or two, some none
     (64, 1, 64, 64),  # whole blocks
+    (65, 2, 65, 65),  # one more than a block of each
+    (3, 300, 2, 1),  # hardly any group has a row
 ]
 
 
@@ -83,12 +86,47 @@ def test_no_rows_give_no_rows_and_no_gradient():
     assert not weight.grad.any()
 
 
-def test_half_precision_sums_in_single():
-    half = torch.bfloat16 if DEVICE == "cuda" else torch.float16  # the interpreter has no bfloat16 products
-    x, weight = (t.detach().to(half) for t in inputs(100, 2, 200, 16))
-    group = torch.arange(100, device=DEVICE) % 2
-    order = order_by_group(group, 2)
+@pytest.mark.parametrize(("rows", "groups", "fan_in", "fan_out"), CASES)
+def test_layers_take_the_kernels_and_their_biases_learn(rows, groups, fan_in, fan_out, monkeypatch):
+    monkeypatch.setattr(grouped, "runs_triton", lambda _: True)
+    monkeypatch.setattr(grouped, "_Product", None)  # the other way is not taken
+    x, weight = inputs(rows, groups, fan_in, fan_out)
+    bias = torch.randn(groups, fan_out, generator=RNG).to(DEVICE).requires_grad_()
+    group = torch.randint(groups, (rows,), generator=RNG).sort().values.to(DEVICE)
+    sizes = torch.bincount(group, minlength=groups).tolist()
+    check(grouped_linear(x, sizes, weight, bias), group, [x, weight, bias])
+    shuffled = group[torch.randperm(rows, generator=RNG).to(DEVICE)]
+    order = order_by_group(shuffled, groups)
+    shared = bias[0].detach().requires_grad_()
+    check(restore(routed_linear(x, order, weight, shared), order), shuffled, [x, weight, shared])
+
+
+def check(found: torch.Tensor, group: torch.Tensor, given: list[torch.Tensor]) -> None:
+    """Values and gradients are the definition's."""
+    x, weight, bias = (t.double() for t in given)
+    expected = grouped_linear_reference(x, group, weight, bias.expand(len(weight), -1))
+    close(found, expected)
+    out = torch.randn(found.shape, generator=RNG).to(DEVICE)
+    pair = torch.autograd.grad(found, given, out), torch.autograd.grad(expected, given, out.double())
+    for a, b in zip(*pair, strict=True):
+        close(a, b.double())
+
+
+@pytest.mark.parametrize("sizes", [[1], [0, 100, 0, 1], [40, 70]])
+def test_half_precision_is_rounded_once_at_the_end(sizes):
+    """Values and gradients; the interpreter has no bfloat16 products, float16 stands for it there."""
+    half, rounding = (torch.bfloat16, 2.0**-8) if DEVICE == "cuda" else (torch.float16, 2.0**-11)
+    x, weight = (t.detach().to(half).requires_grad_() for t in inputs(sum(sizes), len(sizes), 70, 33))
+    group = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(DEVICE)
+    order = order_by_group(group, len(sizes))
     found = triton_grouped.product(x, order.rows, order.starts, weight)
-    assert found.dtype == half
-    expected = reference(x, group, weight, order.rows)
-    assert float((found.double() - expected).norm() / expected.norm()) < 3e-3  # one rounding, at the end
+    out = torch.randn(found.shape, generator=RNG).to(DEVICE).to(half)
+    wide = [t.detach().double().requires_grad_() for t in (x, weight)]
+    most = [t.detach().abs().requires_grad_() for t in wide]
+    exact, limit = (reference(a, group, w, order.rows) for a, w in (wide, most))
+    gradients = torch.autograd.grad(found, [x, weight], out)
+    expected = torch.autograd.grad(exact, wide, out.double())
+    limits = torch.autograd.grad(limit, most, out.double().abs())
+    for a, b, bound in zip((found, *gradients), (exact, *expected), (limit, *limits), strict=True):
+        assert a.dtype == half
+        assert ((a.double() - b).detach().abs() <= 1.01 * rounding * bound + 1e-7).all()

@@ -8,6 +8,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from recon import runtime
 from recon.fields.asmr import AsmrConfig
+from recon.fields.bacon import BaconConfig
 from recon.fields.neural_experts import NeuralExpertsConfig
 from recon.fields.siren import SirenConfig
 from recon.geometry import DOMAIN, Mesh
@@ -123,6 +124,17 @@ def test_the_loss_of_a_mixture_is_that_of_each_expert_by_its_probability():
             expected += float(gate[point, expert] * (outputs[point, expert, 0] - target[point]).abs()) / 3 / 9
     loss = a_job("sdf", field).point_loss(x, target, weight).detach()
     assert float(loss) == pytest.approx(LOSS_SCALE * expected, rel=1e-4)
+
+
+def test_the_loss_of_a_field_of_several_scales_is_the_mean_of_theirs():
+    torch.manual_seed(0)
+    field, x = BaconConfig(width=8).build(3, 1), torch.rand(30, 3) * 2 - 1
+    target, weight = torch.rand(30), torch.rand(30)
+    found = a_job("sdf", field).point_loss(x, target, weight)
+    each = [(weight * (values[:, 0] - target).abs()).sum() / weight.sum() for values in field.outputs(x).unbind(1)]
+    torch.testing.assert_close(found, LOSS_SCALE * torch.stack(each).mean())
+    found.backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in field.parameters())
 
 
 def test_the_occupancy_loss_is_the_cross_entropy_of_the_outside_logit():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -47,20 +48,27 @@ class Fitted:
         self.lit.eval()
         runtime.set_products("float32")
 
+    @cached_property
+    def _evaluator(self) -> Callable[[Tensor], Tensor]:
+        """The field's fastest way to many values. Training is over: it may be kept."""
+        return self.lit.radiance.field.evaluator()
+
     def density(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density per world unit at world points, without gradients."""
-        with torch.no_grad():
+        with torch.no_grad(), self.lit.radiance.reading(self._evaluator):
             return self.lit.radiance.density(x.to(self.device))
 
     def colour(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Colours of world points seen in unit directions, without gradients."""
-        with torch.no_grad():
+        with torch.no_grad(), self.lit.radiance.reading(self._evaluator):
             return self.lit.radiance(x.to(self.device), d.to(self.device))[0]
 
     def render(self, cameras: Cameras, view: int, normals: bool = False) -> Picture:
         """The picture of one camera, on the background."""
         rays = cameras.view_rays(view)
-        parts = [self._render(rays[slice(at, at + RAYS)].to(self.device), normals) for at in range(0, len(rays), RAYS)]
+        chunks = (rays[slice(at, at + RAYS)].to(self.device) for at in range(0, len(rays), RAYS))
+        with self.lit.radiance.reading(self._evaluator):
+            parts = [self._render(chunk, normals) for chunk in chunks]
         shape = cameras.height, cameras.width
         rgb, opacity, depth, median, normal = (torch.cat(values).cpu() for values in zip(*parts, strict=True))
         normal = normal.reshape(*shape, 3) if normals else None

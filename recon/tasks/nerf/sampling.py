@@ -90,7 +90,9 @@ class Lit(nn.Module):
             occupied, others = grid.occupied.nonzero()[:, 0], (grid.possible & ~grid.occupied).nonzero()[:, 0]
             chosen = torch.randperm(len(others), generator=rng)[: len(occupied) // 4 + 64]
             cells = torch.cat([occupied, others[chosen.to(others.device)]])
-        grid.update(self._cube_density, self.config.threshold(self.radiance.space), rng, cells)
+        # The evaluator is made for this look alone: the weights decide what is seen, on resume as well.
+        with self.radiance.reading(self.radiance.field.evaluator()):
+            grid.update(self._cube_density, self.config.threshold(self.radiance.space), rng, cells)
         self.refresh()
 
     def refresh(self) -> None:

@@ -6,11 +6,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recon import runtime
-from recon.fields import Field, Mixture
+from recon.fields import Field, Mixture, MultiScale
 from recon.fields.asmr import Asmr
 from recon.geometry import DOMAIN
 from recon.runtime import Runtime
@@ -18,6 +18,7 @@ from recon.shapes.grid import grid_signs_and_band
 from recon.shapes.pool import Pool
 from recon.shapes.shape import Shape
 from recon.tasks.shape.settings import LOGIT_SCALE, PretrainConfig, ShapeSettings, Task
+from recon.training.cells import CellWalk
 from recon.training.job import Job
 from recon.training.optim import ParamGroup
 
@@ -71,11 +72,14 @@ class ShapeJob(FieldJob):
         return {self.task: self.source.loss(self, step)}
 
     def point_loss(self, x: Float[Tensor, "n d"], target: Float[Tensor, " n"], weight: Float[Tensor, " n"]) -> Tensor:
-        """Weighted mean of the errors at points of the cube; for a mixture Eq. 4 of Neural Experts."""
+        """Weighted mean of the errors at points of the cube; for a mixture Eq. 4 of Neural Experts, for a field of
+        several scales the mean over its outputs, as BACON trains."""
         if isinstance(self.field, Mixture):
             outputs, gate = self.field.experts(x)
             error = self.error(outputs[..., 0], target[:, None])
             each = (gate * error).sum(dim=1) / gate.shape[1]
+        elif isinstance(self.field, MultiScale):
+            each = self.error(self.field.outputs(x)[..., 0], target[:, None]).mean(dim=1)
         else:
             each = self.error(self.field(x)[:, 0], target)
         return LOSS_SCALE * (weight * each).sum() / weight.sum()
@@ -134,45 +138,22 @@ class PointBatches:
 class CellBatches:
     """Batches of coarse cells of ASMR's grid with all their children, evaluated as one product (ASMR, 3.2).
 
-    Coarse means all levels but the last. Half of a batch are cells that hold or touch the surface, as the paper's
-    sampling puts 40 % of its points there; the others tell little, and one in a while. Targets are the truth at the
-    cell centres. A grid whose coarse cells fit into one batch is trained whole."""
+    Half of a batch are cells that hold or touch the surface, as the paper's sampling puts 40 % of its points there; the
+    others tell little, and one in a while. Targets are the truth at the cell centres."""
 
     def __init__(self, field: Asmr, inside: Bool[np.ndarray, "a b c"], seed: int) -> None:
-        self.depth, self.seed = field.levels - 1, seed
-        self.targets = field.to_nested(torch.from_numpy(inside), self.depth)
-        mixed = field.to_nested(torch.from_numpy(_near_border(inside)), self.depth).any(dim=1)
-        count, below = self.targets.shape
-        rows = max(2, CELLS_PER_STEP // below)
-        self.groups: list[tuple[Int[Tensor, " m"], int]] = []
-        """Coarse cells of a kind, and how many of them make part of a batch."""
-        if rows >= count:
-            self.groups = [(torch.arange(count), count)]
-        else:
-            near, far = mixed.nonzero()[:, 0], (~mixed).nonzero()[:, 0]
-            from_near = min(rows // 2, len(near))
-            self.groups = [(near, from_near), (far, min(rows - from_near, len(far)))]
-        self.points_per_step = sum(size for _, size in self.groups) * below
-        self._orders: dict[int, tuple[int, Int[Tensor, " m"]]] = {}
+        depth = field.levels - 1
+        self.targets = field.to_nested(torch.from_numpy(inside), depth)
+        mixed = field.to_nested(torch.from_numpy(_near_border(inside)), depth).any(dim=1)
+        self.walk = CellWalk(field, seed, CELLS_PER_STEP, mixed)
+        self.points_per_step = self.walk.points_per_step
 
     def loss(self, job: ShapeJob, step: int) -> Tensor:
         assert isinstance(job.field, Asmr)
-        rows = self.rows(step)
-        value = job.field.nested(self.depth, rows.to(job.run_on.device))[..., 0]
+        rows = self.walk.rows(step)
+        value = job.field.nested(self.walk.depth, rows.to(job.run_on.device))[..., 0]
         outside = (~self.targets[rows]).to(device=value.device, dtype=value.dtype)
-        return LOSS_SCALE * job.error(value, 2 * outside - 1).mean()
-
-    def rows(self, step: int) -> Int[Tensor, " m"]:
-        """The coarse cells of a step: each kind is walked pass by pass, in a new order each."""
-        parts = []
-        for group, (members, size) in enumerate(self.groups):
-            if size:
-                index, offset = divmod(step, len(members) // size)
-                if self._orders.get(group, (-1,))[0] != index:
-                    order = np.random.default_rng([self.seed, group, index]).permutation(len(members))
-                    self._orders[group] = (index, members[torch.from_numpy(order)])
-                parts.append(self._orders[group][1][offset * size : (offset + 1) * size])
-        return torch.cat(parts)
+        return LOSS_SCALE * self.walk.mean(job.error(value, 2 * outside - 1), rows)
 
 
 def _near_border(inside: Bool[np.ndarray, "a b c"]) -> Bool[np.ndarray, "a b c"]:
