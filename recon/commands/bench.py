@@ -33,7 +33,7 @@ class Bench:
     threads: int = 0
     """Threads of a CPU; 0 for torch's choice."""
     json: bool = False
-    """Print exactly one JSON object on standard output."""
+    """Print exactly one JSON object on standard output: {bench, device, rows, ...}, or of all four {benches: [...]}."""
     quiet: bool = False
     """No progress."""
     out: Path | None = None

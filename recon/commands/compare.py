@@ -17,7 +17,7 @@ from recon.data.find import cache_home, load
 from recon.fields import FIELDS
 from recon.report.page import write_report
 from recon.scenes.region import space_for
-from recon.studies.compare.arena import Arena, Finished
+from recon.studies.compare.arena import Arena, Failed, Finished
 from recon.studies.compare.budget import Kind, budget_of
 from recon.studies.compare.contest import prepare, run_all
 from recon.studies.compare.finished import read_finished, tabulate
@@ -34,7 +34,8 @@ from recon.tasks.shape.settings import preset as shape_preset
 
 TASKS = ("sdf", "occ", "nerf")
 DEFAULT_SHAPE = "idol"
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 4, 130
+"""Exit codes: a run came to nothing; a person stopped it."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +98,25 @@ def main(name: str, argv: Sequence[str]) -> int:
     contest = prepare(arena, names, budget, flags.seeds, make_bench)
     folder = new_folder((task, arena.data), flags.out)
     finished: list[Finished] = []
+    failed: list[Failed] = []
     written: list[tuple[dict[str, Any], list[Row]]] = []
 
-    def keep(done: Finished) -> None:
-        done.metrics["files"]["report"] = write_report(done.run).name
-        done.run.write_metrics(done.metrics)
-        finished.append(done)
-        # after each run: whatever happens, what is done is there
-        written[:] = [write_contest(contest, finished, folder, device)]
+    def keep(done: Finished | Failed) -> None:
+        if isinstance(done, Failed):
+            failed.append(done)
+        else:
+            done.metrics["files"]["report"] = write_report(done.run).name
+            done.run.write_metrics(done.metrics)
+            finished.append(done)
+        if finished:  # after each run: whatever happens, what is done is there
+            written[:] = [write_contest(contest, finished, failed, folder, device)]
 
     whole = run_all(contest, folder, make_bench, flags.quiet, keep)
-    if not written:
+    if written:
+        _print(flags, *written[0])
+    else:
         say(f"no run came to its end; what was begun is in {folder}")
-        return INTERRUPTED
-    _print(flags, *written[0])
-    return 0 if whole else INTERRUPTED
+    return INTERRUPTED if not whole else FAILED if failed else 0
 
 
 def _arena(task: str, flags: Compare, names: list[str], preset: str | None, bench: Bench) -> Arena:
@@ -173,7 +178,9 @@ def _field_names(given: Sequence[str]) -> list[str]:
 
 
 def _refuse_flags_of_others(flags: Compare, task: str) -> None:
-    """ValueError for flags of shapes with a scene, and the other way round."""
+    """ValueError for flags of shapes with a scene, and the other way round; before data is read or made."""
+    if flags.downscale < 1:
+        raise ValueError(f"--downscale must be 1 or more, got {flags.downscale}")
     if task == "nerf" and flags.shape is not None:
         raise ValueError("--shape is for --task sdf and occ; --task nerf takes --scene")
     if task != "nerf" and (flags.scene is not None or flags.downscale != 1 or flags.voxels == "on"):

@@ -23,12 +23,16 @@ from torch import Tensor, nn
 from recon.fields.base import Field, FieldConfig, chunked
 from recon.fields.digits import choose_bases
 from recon.fields.layers import sine_bound, uniform_
+from recon.kernels import products
 
 TABLE_LIMIT = 1 << 27
 """Cells up to which `evaluator` writes the whole grid down once."""
 
 PIECE = 1 << 23
 """Numbers in the largest activation or output that evaluation without gradients makes at once."""
+
+MAX_LEVELS = 62
+"""Cells are counted in 64 bits: further levels could only have one child."""
 
 CELLS = 128
 """Cells of an axis where neither bases nor a grid are given."""
@@ -62,8 +66,8 @@ class AsmrConfig(FieldConfig):
 
     def __post_init__(self) -> None:
         lengths = {len(b) for b in self.axis_bases} or {len(self.bases) or self.levels}
-        if len(lengths) != 1 or min(lengths) < 2:
-            raise ValueError(f"asmr needs the same number of levels, at least 2, on each axis, got {self}")
+        if len(lengths) != 1 or not 2 <= min(lengths) <= MAX_LEVELS:
+            raise ValueError(f"asmr needs the same number of levels, 2 to {MAX_LEVELS}, on each axis, got {self}")
         if self.width < 1 or any(b < 1 for axis in (self.bases, *self.axis_bases, self.grid) for b in axis):
             raise ValueError(f"asmr needs a positive width and positive bases and cells of the grid, got {self}")
         if not 0 < self.omega < math.inf:
@@ -87,9 +91,9 @@ class AsmrConfig(FieldConfig):
 
     def all_bases(self, in_dim: int) -> tuple[tuple[int, ...], ...]:
         """Bases axis by axis. ValueError where axes or cells are not those of points of `in_dim` coordinates."""
-        for name, axes in (("bases", self.axis_bases), ("a grid", self.grid)):
+        for name, axes in (("axis_bases", self.axis_bases), ("grid", self.grid)):
             if axes and len(axes) != in_dim:
-                raise ValueError(f"asmr has {name} for {len(axes)} axes, but points have {in_dim} coordinates")
+                raise ValueError(f"asmr's {name} names {len(axes)} axes, but points have {in_dim} coordinates")
         if self.axis_bases or self.bases:
             found = self.axis_bases or (self.bases,) * in_dim
         else:
@@ -197,12 +201,12 @@ class Asmr(Field):
     def _pre(self, level: int, z: Tensor) -> Tensor:
         """omega (W z + b): what a level's children share."""
         linear, omega = self.linears[level - 1], self.config.omega
-        return nn.functional.linear(z, omega * linear.weight, omega * linear.bias)
+        return products.linear(z, omega * linear.weight, omega * linear.bias)
 
     def _modulation(self, level: int, digits: Tensor) -> Tensor:
         """omega^2 M x: what a child adds, whatever its parent."""
         weight = self.modulators[level - 1].weight
-        return nn.functional.linear(digits.to(weight.dtype), self.config.omega**2 * weight)
+        return products.linear(digits.to(weight.dtype), self.config.omega**2 * weight)
 
     def _children(self, level: int) -> Float[Tensor, "k d"]:
         """Scaled digits of all children of a cell at this level, axis 0 slowest."""
@@ -260,7 +264,7 @@ class Asmr(Field):
         weight = torch.cat([out.weight, out.weight], dim=1)  # [c, 2h]
         matrix = (basis[:, None] * weight).reshape(-1, basis.shape[1])  # [k c, 2h]
         waves = torch.cat([torch.sin(q), torch.cos(q)], dim=1)
-        return nn.functional.linear(waves, matrix, out.bias.repeat(len(m))).reshape(len(q), len(m), self.out_dim)
+        return products.linear(waves, matrix, out.bias.repeat(len(m))).reshape(len(q), len(m), self.out_dim)
 
     def to_raster(self, values: Tensor) -> Tensor:
         """[prefixes, nested cells, ...] to [cells of axis 0, axis 1, ..., ...]; the unused cells are left out."""

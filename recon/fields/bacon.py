@@ -21,6 +21,9 @@ from recon.fields.base import Field, FieldConfig
 from recon.fields.layers import Linear, hidden_matrices, linear_macs, uniform_
 from recon.kernels.products import linear
 
+MAX_BAND = 1 << 24
+"""float32 holds all whole numbers up to this."""
+
 
 @dataclass(frozen=True)
 class BaconConfig(FieldConfig):
@@ -45,6 +48,8 @@ class BaconConfig(FieldConfig):
             raise ValueError(f"divisors must be at least 1, and there must be one, got {self.divisors}")
         if min(self.steps()) < 1:
             raise ValueError(f"band must be at least the largest of the divisors {self.divisors}, got {self.band}")
+        if self.band > MAX_BAND:
+            raise ValueError(f"band must be at most {MAX_BAND:,}, the whole numbers of float32, got {self.band:,}")
 
     def steps(self) -> tuple[int, ...]:
         """Highest frequency of each output's filter, in periods across the cube."""

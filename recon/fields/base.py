@@ -101,7 +101,7 @@ def _check_points(field: nn.Module, given: tuple[Tensor, ...]) -> None:
     name = type(field).__name__
     if x.ndim != 2 or x.shape[1] != field.in_dim:
         raise ValueError(f"{name} takes points of shape [n, {field.in_dim}] (in_dim), got {list(x.shape)}")
-    own = next(field.parameters()).dtype
+    own = next((p.dtype for p in field.parameters()), x.dtype)
     if x.device.type == "cpu" and torch.float16 in (x.dtype, own):
         raise ValueError(f"{name} does not run in float16 on a CPU; use float32 or bfloat16, or --device cuda")
     if x.dtype != own and not torch.is_autocast_enabled(x.device.type):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recon.fields.base import Field, FieldConfig
 from recon.fields.feature_grid import GridEncoding
 from recon.fields.layers import hidden_matrices, linear_macs, relu_stack
-from recon.fields.pe_mlp import positional_encoding
+from recon.fields.pe_mlp import check_frequencies, positional_encoding
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class CoordinateEmbeddingConfig(FieldConfig):
     def __post_init__(self) -> None:
         if self.resolution < 2 or self.channels < 1 or not 0 <= self.init < float("inf"):
             raise ValueError(f"coordinate-embedding needs resolution >= 2, channels >= 1 and init >= 0, got {self}")
-        if self.width < 1 or self.layers < 2 or self.frequencies < 0:
-            raise ValueError(f"coordinate-embedding needs width >= 1, layers >= 2 and frequencies >= 0, got {self}")
+        if self.width < 1 or self.layers < 2:
+            raise ValueError(f"coordinate-embedding needs width >= 1 and layers >= 2, got {self}")
+        check_frequencies(self.frequencies)
 
     def build(self, in_dim: int, out_dim: int) -> CoordinateEmbedding:
         return CoordinateEmbedding(self, in_dim, out_dim)

@@ -43,8 +43,10 @@ class FeatureGridConfig(FieldConfig):
     def __post_init__(self) -> None:
         if not self.resolutions or min(self.resolutions) < 2:
             raise ValueError(f"feature-grid needs resolutions of at least 2, got {self.resolutions}")
-        if self.channels < 1 or self.width < 1 or self.layers < 1 or self.init < 0:
-            raise ValueError(f"feature-grid needs positive channels, width and layers, and init >= 0, got {self}")
+        if min(self.channels, self.width, self.layers) < 1 or not 0 <= self.init < math.inf:
+            raise ValueError(
+                f"feature-grid needs positive channels, width and layers, and a finite init >= 0, got {self}"
+            )
 
     def build(self, in_dim: int, out_dim: int) -> FeatureGrid:
         return FeatureGrid(self, in_dim, out_dim)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
 from recon.fields.layers import uniform_
-from recon.fields.pe_mlp import positional_encoding
+from recon.fields.pe_mlp import check_frequencies, positional_encoding
 from recon.kernels.grouped import grouped_linear, order_by_group, permute, restore
 
 MAX_NETS = 1 << 16
@@ -44,8 +44,9 @@ class KiloNerfConfig(FieldConfig):
     """Octaves of the encoding; the highest is 2^(frequencies - 1) half waves across half a cell."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.layers < 2 or self.frequencies < 0:
-            raise ValueError(f"kilonerf needs width >= 1, layers >= 2 and frequencies >= 0, got {self}")
+        if self.width < 1 or self.layers < 2:
+            raise ValueError(f"kilonerf needs width >= 1 and layers >= 2, got {self.width} and {self.layers}")
+        check_frequencies(self.frequencies)
         if min(self.axis_nets or (self.nets,)) < 1:
             raise ValueError(f"nets and axis_nets must be at least 1, got {self.nets} and {self.axis_nets}")
 
@@ -79,10 +80,10 @@ class KiloNerf(Field):
         """Network of each point, axis 0 slowest, and the point in its cell's own cube."""
         place = (x + 1) / 2 * self.grid
         cell = torch.minimum(place.detach().floor().clamp_(min=0), self.grid - 1)
-        number = cell[:, 0]
-        for axis in range(1, self.in_dim):
-            number = number * self.nets[axis] + cell[:, axis]
-        return number.int(), 2 * (place - cell) - 1
+        number = torch.zeros(len(x), dtype=torch.int32, device=x.device)
+        for axis, n in enumerate(self.nets):  # whole numbers: bfloat16 holds none above 256 exactly
+            number = number * n + cell[:, axis].int().clamp_(0, n - 1)
+        return number, 2 * (place - cell) - 1
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         number, local = self.locate(x)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
 from recon.fields.layers import uniform_
-from recon.fields.pe_mlp import positional_encoding
+from recon.fields.pe_mlp import check_frequencies, positional_encoding
 from recon.kernels.grouped import Order, order_by_group, restore, routed_linear
 from recon.kernels.products import linear
 
@@ -64,8 +64,9 @@ class LoeConfig(FieldConfig):
     """Of the activation below zero: 0 is ReLU."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.layers < 2 or self.frequencies < 0:
-            raise ValueError(f"loe needs width >= 1, layers >= 2 and frequencies >= 0, got {self}")
+        if self.width < 1 or self.layers < 2:
+            raise ValueError(f"loe needs width >= 1 and layers >= 2, got {self.width} and {self.layers}")
+        check_frequencies(self.frequencies)
         counts = [*self.axis_tiles, *([] if self.axis_tiles else [self.tiles])]
         if len({len(axis) for axis in counts}) != 1 or any(n < 1 for axis in counts for n in axis):
             raise ValueError(f"loe needs positive tiles, for the same number of layers on each axis, got {self}")
@@ -92,7 +93,7 @@ class Loe(Field):
         super().__init__(in_dim, out_dim)
         axes = config.axis_tiles or (config.tiles,) * in_dim
         if len(axes) != in_dim:
-            raise ValueError(f"loe has tiles for {len(axes)} axes, but points have {in_dim} coordinates")
+            raise ValueError(f"loe's axis_tiles name {len(axes)} axes, but points have {in_dim} coordinates")
         self.config = config
         self.tiles = list(zip(*axes, strict=True))  # of each tiled layer, axis by axis
         if max(map(math.prod, self.tiles)) > MAX_TILES:
@@ -139,11 +140,10 @@ class Loe(Field):
 
     def _tile(self, corner: Float[Tensor, "n d"], layer: int) -> Int[Tensor, " n"]:
         """Number of the tile at whole numbers q, axis 0 slowest."""
-        first, *others = self.tiles[layer]
-        number = corner[:, 0].remainder(first)
-        for axis, n in enumerate(others, start=1):
-            number = number * n + corner[:, axis].remainder(n)
-        return number.int()
+        number = torch.zeros(len(corner), dtype=torch.int32, device=corner.device)
+        for axis, n in enumerate(self.tiles[layer]):  # whole numbers: bfloat16 holds none above 256 exactly
+            number = number * n + corner[:, axis].remainder(n).int().clamp_(max=n - 1)
+        return number
 
     def nearest(self, p: Float[Tensor, "n d"], layer: int) -> Int[Tensor, " n"]:
         """The tile that each point lies in (Eq. 5)."""

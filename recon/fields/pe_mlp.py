@@ -14,12 +14,21 @@ from torch import Tensor, nn
 from recon.fields.base import Field, FieldConfig
 from recon.fields.layers import hidden_matrices, linear_macs, relu_stack
 
+MAX_FREQUENCIES = 64
+"""Octaves at most; float32 places in the cube are no finer than 24."""
+
 
 def positional_encoding(x: Float[Tensor, "n d"], frequencies: int) -> Float[Tensor, "n e"]:
     """[x, sin(2^k pi x), cos(2^k pi x) for k < frequencies]; e = d (1 + 2 frequencies) (NeRF, Eq. 4, with identity)."""
     factors = math.pi * 2.0 ** torch.arange(frequencies, device=x.device, dtype=x.dtype)
     angles = (x[:, None, :] * factors[:, None]).flatten(1)
     return torch.cat([x, torch.sin(angles), torch.cos(angles)], dim=1)
+
+
+def check_frequencies(frequencies: int) -> None:
+    """ValueError for octaves below none, or so many that the highest is no number in float32."""
+    if not 0 <= frequencies <= MAX_FREQUENCIES:
+        raise ValueError(f"frequencies must lie in [0, {MAX_FREQUENCIES}], got {frequencies}")
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,9 @@ class PeMlpConfig(FieldConfig):
     """Octaves of the encoding; the highest is 2^(frequencies - 1) half waves across half the cube."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.layers < 2 or self.frequencies < 0:
-            raise ValueError(f"pe-mlp needs width >= 1, layers >= 2 and frequencies >= 0, got {self}")
+        if self.width < 1 or self.layers < 2:
+            raise ValueError(f"pe-mlp needs width >= 1 and layers >= 2, got {self.width} and {self.layers}")
+        check_frequencies(self.frequencies)
 
     def build(self, in_dim: int, out_dim: int) -> PeMlp:
         return PeMlp(self, in_dim, out_dim)

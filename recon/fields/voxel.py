@@ -53,7 +53,9 @@ class Voxel(Field):
         super().__init__(in_dim, out_dim)
         self.sides = config.axis_resolutions or (config.resolution,) * in_dim
         if len(self.sides) != in_dim:
-            raise ValueError(f"voxel has resolutions for {len(self.sides)} axes, but points have {in_dim} coordinates")
+            raise ValueError(
+                f"voxel's axis_resolutions name {len(self.sides)} axes, but points have {in_dim} coordinates"
+            )
         rows = math.prod(self.sides)
         if rows > MAX_ROWS:
             raise ValueError(f"a voxel grid of {self.sides} holds {rows:,} points; at most {MAX_ROWS:,}")

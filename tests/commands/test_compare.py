@@ -1,5 +1,6 @@
 """`recon compare` from words to tables: the same data for all, budgets met, interruptions survived."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -8,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from recon.studies.compare import contest, scenes, shapes, watch
+from recon.commands import compare as command
+from recon.shapes import pool
+from recon.studies.compare import contest, record, scenes, shapes, watch
+from recon.tasks.nerf.job import NerfJob
 from recon.tasks.nerf.settings import preset as scene_preset
+from recon.tasks.shape.job import ShapeJob
 from recon.tasks.shape.settings import preset as shape_preset
 
 SMALL = {
@@ -46,6 +51,21 @@ def _tiny_presets(monkeypatch):
     monkeypatch.setattr(scenes, "RAYS", 64)
 
 
+@pytest.fixture(autouse=True)
+def _bare(request, monkeypatch):
+    """No reports, plots and steps before the first, which take most of the time, but where a test asks for them."""
+    if "in_full" not in request.fixturenames:
+        monkeypatch.setattr(shapes.ShapeArena, "pilot", lambda self, name, settings, bench, steps: 0.1)
+        monkeypatch.setattr(scenes.SceneArena, "pilot", lambda self, name, settings, bench, steps: 0.1)
+        monkeypatch.setattr(command, "write_report", lambda run: run.folder / "report.html")
+        monkeypatch.setattr(record, "plot_curves", lambda *args: None)
+
+
+@pytest.fixture
+def in_full():
+    """Reports, plots and measured speed, as people have them."""
+
+
 @pytest.fixture
 def compare(recon, ball_file):
     """A comparison on the ball that must succeed; its result."""
@@ -64,7 +84,37 @@ def settings_of(found) -> list[dict]:
     return [json.loads((folder / "config.json").read_text())["settings"] for folder in folders]
 
 
-def test_fields_of_equal_size_see_the_same_batches_and_leave_whole_runs(compare, recon, home):
+@pytest.fixture
+def batches(monkeypatch):
+    """Every batch of every run, as one text, by the name of the run."""
+    seen: dict[str, list[str]] = {}
+    at = []
+
+    def listen(arena, source, tensors):
+        run, draw = arena.run, source.batch
+
+        def named(self, name, settings, bench, folder):
+            at[:] = [folder.name]
+            done = run(self, name, settings, bench, folder)
+            at.clear()
+            return done
+
+        def heard(self, *args):
+            batch = draw(self, *args)
+            if at:
+                text = b"".join(tensor.numpy().tobytes() for tensor in tensors(batch))
+                seen.setdefault(at[0], []).append(hashlib.sha256(text).hexdigest())
+            return batch
+
+        monkeypatch.setattr(arena, "run", named)
+        monkeypatch.setattr(source, "batch", heard)
+
+    listen(shapes.ShapeArena, pool.Pool, lambda batch: (batch.points, batch.distance, batch.weight))
+    listen(scenes.SceneArena, NerfJob, lambda batch: (batch[0].origin, batch[0].direction, *batch[1:]))
+    return seen
+
+
+def test_fields_of_equal_size_see_the_same_batches_and_leave_whole_runs(compare, recon, home, batches, in_full):
     found = compare("--fields", "siren", "hash-grid", "--budget", "params", "--seeds", 2)
     rows = {row["name"]: row for row in found["rows"]}
     assert set(rows) == {"siren", "hash-grid"}
@@ -74,7 +124,8 @@ def test_fields_of_equal_size_see_the_same_batches_and_leave_whole_runs(compare,
     assert all(row["runs"] == 2 and row["scores"]["iou"]["deviation"] is not None for row in found["rows"])
     told = [(run["field"], run["seed"]) for run in found["runs"]]
     assert told == [("siren", 0), ("hash-grid", 0), ("siren", 1), ("hash-grid", 1)]
-    assert len({json.dumps([one["sampler"], one["pool"], one["train"]["batch"]]) for one in settings_of(found)}) == 1
+    assert batches["siren-0"] == batches["hash-grid-0"] != batches["siren-1"] == batches["hash-grid-1"]
+    assert len(set(batches["siren-0"] + batches["siren-1"])) == 16
     folder = Path(found["folder"])
     assert folder.relative_to(home).parts[:4] == ("renders", "compare", "sdf", "ball")
     assert json.loads((folder / "compare.json").read_text()) == found
@@ -97,7 +148,7 @@ def test_looking_leaves_training_bit_for_bit_the_same(compare, recon, ball_scene
         return [next(folder.glob("checkpoint/*/model.safetensors")).read_bytes() for folder in folders]
 
     def both():
-        shape = compare("--fields", "siren", "neural-experts", "--steps", "6")
+        shape = compare("--fields", "neural-experts", "--steps", "6")
         words = ("--scene", ball_scene, "--fields", "pe-mlp", "--steps", 12, "--voxels", "on")
         scene = recon("compare", "--task", "nerf", *words, "--threads", 1, "--quiet", "--json")
         assert scene.code == 0, scene.err
@@ -113,7 +164,7 @@ def test_looking_leaves_training_bit_for_bit_the_same(compare, recon, ball_scene
 
 
 def test_occupancy_is_learned_from_points_by_all(compare):
-    found = compare("--fields", "asmr", "siren", "--steps", "4", task="occ")
+    found = compare("--fields", "asmr", "siren", "--steps", "2", task="occ")
     for settings in settings_of(found):
         assert settings["cells"] is False
         assert settings["sampler"]["target"] == "inside"
@@ -121,7 +172,7 @@ def test_occupancy_is_learned_from_points_by_all(compare):
 
 
 @pytest.mark.parametrize(("voxels", "share"), [("on", 0.35), ("off", 0.0)])
-def test_scenes_are_compared_with_voxels_before_all_or_none(recon, ball_scene, voxels, share):
+def test_scenes_are_compared_with_voxels_before_all_or_none(recon, ball_scene, batches, voxels, share):
     words = ("--scene", ball_scene, "--fields", "pe-mlp,voxel", "--steps", "10", "--voxels", voxels, "--json")
     result = recon("compare", *words, "--threads", 1, "--quiet")
     assert result.code == 0, result.err
@@ -130,6 +181,8 @@ def test_scenes_are_compared_with_voxels_before_all_or_none(recon, ball_scene, v
     assert all(row["scores"]["psnr"]["mean"] > 0 for row in found["rows"])
     assert {one["voxels"]["share"] for one in settings_of(found)} == {share}
     assert len({(one["train"]["batch"], one["samples"]) for one in settings_of(found)}) == 1
+    assert batches["pe-mlp-0"] == batches["voxel-0"]
+    assert len(set(batches["voxel-0"])) == 10
 
 
 def test_a_budget_of_seconds_becomes_steps_by_measured_speed(compare, monkeypatch):
@@ -146,7 +199,7 @@ def test_a_budget_of_seconds_becomes_steps_by_measured_speed(compare, monkeypatc
     assert any("instead of 2" in note for note in found["notes"])  # a tiny step takes no half second
 
 
-def test_speed_is_measured_without_a_trace(compare, home):
+def test_speed_is_measured_without_a_trace(compare, home, in_full):
     found = compare("--fields", "siren", "--seconds", "0.3")
     assert found["rows"][0]["steps"] > 1
     assert len(found["runs"]) == 1
@@ -178,6 +231,32 @@ def test_an_interruption_keeps_the_finished_runs_and_their_table(recon, ball_fil
     assert [run["field"] for run in kept["runs"]] == ["siren"]
     assert "2 of 3 runs are missing" in kept["notes"]
     assert recon("sdf", "--resume", home / "c" / "pe-mlp-0", "--threads", 1, "--quiet").code == 0
+
+
+def test_fields_that_diverge_or_fail_cost_the_others_nothing(recon, ball_file, home, monkeypatch):
+    real = shapes.ShapeArena.look
+    learn = ShapeJob.loss
+
+    def look(self, job):
+        if type(job.field).__name__ == "PeMlp":
+            raise IndexError("of a field from elsewhere")
+        return real(self, job)
+
+    def loss(self, step):
+        found = learn(self, step)
+        spoilt = type(self.field).__name__ == "Siren" and step > 2
+        return {name: value * float("nan") for name, value in found.items()} if spoilt else found
+
+    monkeypatch.setattr(shapes.ShapeArena, "look", look)
+    monkeypatch.setattr(ShapeJob, "loss", loss)
+    words = ("--shape", ball_file, "--fields", "siren", "pe-mlp", "hash-grid", "--steps", "5", "--out", home / "c")
+    result = recon("compare", *words, "--threads", 1, "--quiet", "--json")
+    assert result.code == 4
+    assert {row["name"]: row["status"] for row in result.json["rows"]} == {"siren": "diverged", "hash-grid": "done"}
+    assert "pe-mlp-0 failed: IndexError: of a field from elsewhere" in result.err
+    assert "pe-mlp-0 failed: IndexError: of a field from elsewhere" in result.json["notes"]
+    assert "diverged" in (home / "c" / "compare.md").read_text()
+    assert json.loads((home / "c" / "compare.json").read_text()) == result.json
 
 
 def test_a_comparison_that_is_stopped_at_once_says_so(recon, ball_file, monkeypatch):
@@ -241,6 +320,7 @@ REFUSALS = {
     "a size out of reach": (("--fields", "voxel", "--macs", "5000"), "its largest has 8"),
     "a scene's flag": (("--task", "sdf", "--fields", "siren", "--voxels", "on"), "are for --task nerf"),
     "a shape's flag": (("--task", "nerf", "--fields", "loe", "--shape", "idol"), "--task nerf takes --scene"),
+    "no pixels": (("--task", "nerf", "--fields", "loe", "--downscale", "0"), "--downscale must be 1 or more"),
     "a field that no scene teaches": (("--task", "nerf", "--fields", "loe", "neural-experts"), "can't learn a scene"),
     "runs and flags of training": (("some-run", "--seeds", "3"), "no flags of training"),
     "runs that are not there": (("some-run",), "no run 'some-run'"),

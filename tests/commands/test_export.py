@@ -194,9 +194,11 @@ def test_flags_of_scenes_are_refused_for_a_shape(recon, fit, home):
 
 
 def test_a_shape_run_whose_field_is_noise_says_so_and_draws_no_pictures(fit, home, pictures, monkeypatch):
-    from recon.tasks.shape import run  # noqa: PLC0415
+    from recon.tasks.shape import run, scores  # noqa: PLC0415
 
-    monkeypatch.setattr(run, "MOST_FACES", 10)
+    for module in (run, scores):
+        monkeypatch.setattr(module, "MOST_FACES", 10)
     result = fit("sdf", "siren", "--steps", 2)
     assert "warning: the mesh has" in result.err and "train longer" in result.err
+    assert result.json["scores"]["chamfer_l1"] is None and "noise of" in result.json["definitions"]["chamfer_l1"]
     assert "images" not in result.json["files"] and any("train longer" in line for line in result.json["warnings"])

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from recon.fields import asmr
 from recon.fields.asmr import Asmr, AsmrConfig
+from recon.kernels import products
 
 TREES = {  # bases axis by axis
     "line": [(2, 3, 2)],
@@ -149,6 +150,28 @@ def test_nested_order_is_undone_exactly(tree):
 def test_a_depth_outside_the_tree_is_refused(depth):
     with pytest.raises(ValueError, match=r"depth must be in \[1, 2\]"):
         build("square").nested(depth)
+
+
+class CoarseProducts(TorchDispatchMode):
+    """A device that rounds float32 operands of products to 11 bits, as TF32 does."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            *given, a, b = args
+            args = *given, *(t.half().to(t.dtype) if t.dtype == torch.float32 else t for t in (a, b))
+        return func(*args, **(kwargs or {}))
+
+
+def test_digits_and_their_modulations_are_not_rounded_where_products_are(monkeypatch):
+    """Modulations are multiplied by 900: 11 bits of them are phases off by 0.2, another function than in float32."""
+    monkeypatch.setattr(products, "_coordinates", lambda x: x.shape[1] <= products.NARROW)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
+    torch.manual_seed(0)
+    field = AsmrConfig(width=16, bases=(4, 6), blend=False).build(2, 3)
+    exact = field.at_cells(all_cells(field)).detach()
+    with CoarseProducts(), torch.no_grad():
+        for found in (field.at_cells(all_cells(field)), field.to_raster(field.nested()).flatten(0, 1)):
+            assert float((found - exact).abs().max()) < 2**-10 * float(field.linears[-1].weight.abs().sum(dim=1).max())
 
 
 def test_one_precision_is_kept_from_the_digits_on():
@@ -348,8 +371,8 @@ def test_without_bases_and_grid_there_are_128_cells_an_axis():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"axis_bases": ((2, 2), (2, 2))}, "bases for 2 axes, but points have 3"),
-        ({"grid": (8, 8)}, "a grid for 2 axes, but points have 3"),
+        ({"axis_bases": ((2, 2), (2, 2))}, "axis_bases names 2 axes, but points have 3"),
+        ({"grid": (8, 8)}, "grid names 2 axes, but points have 3"),
         ({"bases": (1 << 11, 1 << 10)}, "more cells than 64 bits can count"),
     ],
 )
@@ -360,7 +383,14 @@ def test_axes_and_cells_that_points_cannot_have_are_refused(settings, message):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"levels": 1}, {"grid": (8, 0)}, {"grid": (-8,)}, {"axis_bases": ((2, 2),), "grid": (4, 4)}, {"bases": (4,)}],
+    [
+        {"levels": 1},
+        {"levels": 3000},
+        {"grid": (8, 0)},
+        {"grid": (-8,)},
+        {"axis_bases": ((2, 2),), "grid": (4, 4)},
+        {"bases": (4,)},
+    ],
 )
 def test_settings_that_are_no_grid_are_refused(settings):
     with pytest.raises(ValueError, match=r"asmr (needs|has) .*(levels|grid|bases)"):

@@ -271,9 +271,11 @@ NONSENSE = [
     (BaconConfig, {"divisors": ()}),
     (BaconConfig, {"divisors": (4, 0)}),
     (BaconConfig, {"band": 10}),
+    (BaconConfig, {"band": 10**20}),
     (PeMlpConfig, {"width": 0}),
     (PeMlpConfig, {"layers": 1}),
     (PeMlpConfig, {"frequencies": -1}),
+    (PeMlpConfig, {"frequencies": 200}),
     (AsmrConfig, {"width": 0}),
     (AsmrConfig, {"bases": (8,)}),
     (AsmrConfig, {"levels": 1}),
@@ -285,6 +287,7 @@ NONSENSE = [
     (LoeConfig, {"width": 0}),
     (LoeConfig, {"layers": 1, "tiles": (2,)}),
     (LoeConfig, {"frequencies": -1}),
+    (LoeConfig, {"frequencies": 200}),
     (LoeConfig, {"tiles": ()}),
     (LoeConfig, {"tiles": (4, 0)}),
     (LoeConfig, {"slope": -0.1}),
@@ -304,17 +307,20 @@ NONSENSE = [
     (FeatureGridConfig, {"width": 0}),
     (FeatureGridConfig, {"layers": 0}),
     (FeatureGridConfig, {"init": -0.1}),
+    (FeatureGridConfig, {"init": float("nan")}),
     (CoordinateEmbeddingConfig, {"resolution": 1}),
     (CoordinateEmbeddingConfig, {"channels": 0}),
     (CoordinateEmbeddingConfig, {"init": -1.0}),
     (CoordinateEmbeddingConfig, {"width": 0}),
     (CoordinateEmbeddingConfig, {"layers": 1}),
     (CoordinateEmbeddingConfig, {"frequencies": -1}),
+    (CoordinateEmbeddingConfig, {"frequencies": 200}),
     (KiloNerfConfig, {"nets": 0}),
     (KiloNerfConfig, {"axis_nets": (4, 0)}),
     (KiloNerfConfig, {"width": 0}),
     (KiloNerfConfig, {"layers": 1}),
     (KiloNerfConfig, {"frequencies": -1}),
+    (KiloNerfConfig, {"frequencies": 200}),
     (VanillaMoeConfig, {"expert_width": 0}),
     (SirenConfig, {"widths": (4, 0)}),
     (NeuralExpertsConfig, {"manager_encoder_width": -1}),
@@ -372,6 +378,22 @@ BAD_POINTS = [
 def test_points_that_no_field_takes_are_refused(name, x, message):
     with pytest.raises(ValueError, match=message):
         build(name)(x)
+
+
+MANY = {  # tiles and networks of numbers beyond 256, which bfloat16 does not hold
+    "loe of 16^3 tiles": LoeConfig(width=4, layers=2, tiles=(16,)),
+    "loe of a line of tiles": LoeConfig(width=4, layers=2, axis_tiles=((301,), (1,), (2,))),
+    "kilonerf of 16^3": KiloNerfConfig(width=4, layers=2),
+    "kilonerf of a line": KiloNerfConfig(width=4, layers=2, axis_nets=(301, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in (*CONFIGS, *MANY) if name != "wire"])  # complex weights
+def test_a_bfloat16_field_takes_bfloat16_points(name):
+    field = (CONFIGS | MANY)[name].build(3, 2).bfloat16().eval()
+    y = field(torch.cat([points(1000, 3), torch.ones(1, 3)]).bfloat16())
+    assert y.dtype == torch.bfloat16
+    assert y.isfinite().all()
 
 
 @every_field

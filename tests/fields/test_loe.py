@@ -243,7 +243,7 @@ def test_settings_that_fit_no_network_are_refused(settings, message):
 
 
 def test_tiles_that_fit_no_points_or_no_memory_are_refused():
-    with pytest.raises(ValueError, match="tiles for 2 axes, but points have 3"):
+    with pytest.raises(ValueError, match="axis_tiles name 2 axes, but points have 3"):
         LoeConfig(axis_tiles=((2,), (2,))).build(3, 1)
     with pytest.raises(ValueError, match="at most 65,536"):
         LoeConfig(tiles=(50,)).build(3, 1)

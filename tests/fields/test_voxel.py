@@ -49,7 +49,7 @@ def test_settings_follow_a_grid_axis_by_axis():
 
 
 def test_grids_for_other_axes_or_too_large_for_memory_are_refused(monkeypatch):
-    with pytest.raises(ValueError, match="resolutions for 2 axes, but points have 3"):
+    with pytest.raises(ValueError, match="axis_resolutions name 2 axes, but points have 3"):
         VoxelConfig(axis_resolutions=(4, 4)).build(3, 1)
     monkeypatch.setattr(voxel, "MAX_ROWS", 63)
     with pytest.raises(ValueError, match="holds 64 points; at most 63"):

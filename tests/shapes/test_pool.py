@@ -18,7 +18,7 @@ from recon.shapes.shape import from_mesh
 
 SOURCE = trimesh.creation.icosphere(subdivisions=2)
 SHAPE = from_mesh("ball", Mesh(np.asarray(SOURCE.vertices, np.float64), np.asarray(SOURCE.faces, np.int64)))
-CONFIG = SamplerConfig(weights=PerGroup(2.0, 1.0, 0.5, 1.0))
+CONFIG = SamplerConfig(PerGroup(1 / 3, 1 / 3, 2 / 9, 1 / 9), PerGroup(2.0, 1.0, 0.5, 1.0))
 
 
 def pool_of(size: int, config: SamplerConfig = CONFIG, seed: int = 0) -> Pool:

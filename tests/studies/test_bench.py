@@ -80,6 +80,14 @@ def test_every_field_has_a_row_for_each_batch_and_width_and_one_that_refuses_say
     assert len(refused) == 2 and refused[0]["note"] == "flat takes points of a plane" and not refused[0]["seconds"]
 
 
+def test_trainers_share_no_pool_whose_order_one_would_make_for_the_other(few, monkeypatch):
+    made, real = [], steps.random_pool
+    monkeypatch.setattr(steps, "random_pool", lambda *args: made.append(real(*args)) or made[-1])
+    list(steps.field_step(Meter(CPU, 0.0), sizes=TINY, name="pe-mlp"))
+    list(steps.drawing(Meter(CPU, 0.0), sizes=TINY))
+    assert len({id(pool) for pool in made}) == 4
+
+
 def test_steps_have_a_row_for_each_field_that_there_is():
     named = [part.keywords["name"] for part in steps.parts(TINY) if "name" in part.keywords]
     assert named == list(FIELDS)
@@ -204,10 +212,12 @@ def result(*rows: Row) -> dict:
 
 
 def test_the_table_has_a_line_for_each_row_and_aims_say_met_or_missed_with_the_figure():
-    good = Row("a: ours", 0.002, 1.25, points_per_second=3e6, batch=4096).judged(Aim("times", most=1.5), 1.25)
+    good = Row("a: ours", 0.002, 1.25, points_per_second=3e6, batch=4096, repeats=77).judged(
+        Aim("times", most=1.5), 1.25
+    )
     bad = Row("b: ours", 0.002, note="why").judged(Aim("times as long", least=40.0), 12.3)
     told = lines(result(good, bad, Row("c: not measured")))
-    assert len(told) == 4 and "4,096" in told[1] and " 2 " in told[1] and told[2].endswith("why")
+    assert len(told) == 4 and "4,096" in told[1] and " 2 " in told[1] and " 77" in told[1] and told[2].endswith("why")
     met, missed = aims([result(good, bad)])
     assert met.split() == ["met", "1.25", "a:", "ours:", "times", "<=", "1.5"]
     assert missed.split()[:2] == ["missed", "12.3"]

@@ -67,6 +67,7 @@ def test_work_is_matched_by_networks_and_parameters_by_tables():
         (VoxelConfig(), macs, Budget("macs", 5000.0), "can't have 5,000 multiply-accumulates.*largest has 8"),
         (SirenConfig(layers=8), params, Budget("params", 3.0), r"smallest has \d"),
         (VoxelConfig(resolution=8), params, Budget("params", 1e12), "largest has"),
+        (SirenConfig(), params, Budget("params", 1e30), "largest has"),
     ],
 )
 def test_a_budget_out_of_reach_is_refused_with_what_is_possible(config, count, budget, message):

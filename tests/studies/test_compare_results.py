@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from recon.studies.compare import plots
 from recon.studies.compare.finished import differences
+from recon.studies.compare.plots import plot_curves, plot_finals
 from recon.studies.compare.results import Spread, as_markdown, as_text, cells, ranked, row, spread
+from recon.studies.compare.watch import Look
 
 
 def metrics(iou: float | None, **changes: Any) -> dict[str, Any]:
@@ -16,9 +19,9 @@ def metrics(iou: float | None, **changes: Any) -> dict[str, Any]:
 
 
 def test_mean_and_deviation_are_those_of_a_sample():
-    assert spread([1.0, 3.0]) == Spread(2.0, math.sqrt(2))
-    assert spread([4.0]) == Spread(4.0, None)
-    assert spread([None, float("nan"), 4.0]) == Spread(4.0, None)
+    assert spread([1.0, 3.0]) == Spread(2.0, math.sqrt(2), 2)
+    assert spread([4.0]) == Spread(4.0, None, 1)
+    assert spread([None, float("nan"), 4.0]) == Spread(4.0, None, 1)
     assert spread([]) == Spread(None)
 
 
@@ -33,6 +36,32 @@ def test_a_row_of_several_runs_tells_what_varies_and_what_does_not():
     assert one.seconds.mean == 3.0
     assert one.scores["trimap_iou_sampled_0.01"].mean == pytest.approx(0.3)
     assert next(iter(one.scores)) == "trimap_iou_sampled_0.01"
+
+
+def test_a_mean_over_some_of_the_runs_says_over_how_many():
+    one = row("siren", [metrics(0.2), metrics(0.4, steps=3), metrics(None, status="diverged")])
+    assert one.steps == 3
+    head, line = cells([one])
+    assert line[head.index("IoU near")] == "0.3 ± 0.14 (2 of 3)"
+    assert line[head.index("IoU")] == "0.5 ± 0"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_curves_are_drawn_though_a_run_diverged_and_another_never_had_a_score(tmp_path, seeds):
+    whole = [[Look(step, 0.1 * step, step / 10) for step in (1, 2, 5, 10)] for _ in range(seeds)]
+    cut, nothing = [*whole[1:], [Look(1, 0.1, 0.2), Look(2, 0.2, None)]], [[Look(1, 100.0, None)]]
+    plot_curves(tmp_path / "a.png", {"whole": whole, "cut": cut, "nothing": nothing}, "title", "score")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    seconds, found = plots._means([look for looks in cut for look in looks])
+    assert len(seconds) == (4 if seeds > 1 else 1)
+    assert [one.runs for one in found] == ([3, 2, 2, 2] if seeds > 1 else [1])
+    assert found[0].mean == pytest.approx(0.4 / 3 if seeds > 1 else 0.2)
+
+
+def test_finished_runs_are_drawn_whatever_they_lack(tmp_path):
+    rows = [row("a", [metrics(0.2)]), row("b", [metrics(None)]), row("c", [metrics(0.3, params=None, seconds=90.0)])]
+    plot_finals(tmp_path / "a.png", rows, "title", "score")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_tables_say_the_same_in_text_and_markdown():

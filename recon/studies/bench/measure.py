@@ -63,7 +63,7 @@ class Row:
     """Seconds over those of a ReLU network as wide and as deep."""
     points_per_second: float | None = None
     peak_mb: float | None = None
-    """Memory of a call beyond what was there before it, in MB."""
+    """Memory of the first call beyond what was there before it, in MB: of a step with the moments that it makes."""
     plain: str | None = None
     batch: int | None = None
     """Points of a call."""
@@ -150,7 +150,7 @@ class Meter:
         return max(time.perf_counter() - start, 1e-9)
 
     def peak_mb(self, work: Callable[[], object]) -> float | None:
-        """Memory that a call takes beyond what was there before; None where the system does not tell."""
+        """Memory that this call takes beyond what was there before; None where the system does not tell."""
         if not self.on_cpu:
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)

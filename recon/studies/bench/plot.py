@@ -1,4 +1,4 @@
-"""A benchmark's picture: lines over batch and width where a name was measured at several, bars of ratios elsewhere."""
+"""A benchmark's picture: lines over batch and width where a name was measured at several, bars elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _curves(axis: Axes, title: str, over: str, lines: Lines) -> None:
 
 
 def _bars(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Seconds of every row on a logarithmic scale; the colour says of a row with an aim whether it is met."""
+    """Milliseconds of every row on a logarithmic scale; the colour says of a row with an aim whether it is met."""
     colours = {True: "tab:green", False: "tab:red", None: "tab:blue"}
     places = range(len(rows) - 1, -1, -1)
     axis.barh(places, [1e3 * row["seconds"] for row in rows], color=[colours[row["met"]] for row in rows], log=True)

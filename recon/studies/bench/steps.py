@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -28,6 +29,7 @@ from recon.tasks.shape.job import PointBatches, ShapeJob
 from recon.tasks.shape.settings import ShapeSettings, preset
 from recon.training.optim import OptimConfig, ParamGroup, build_optimizer
 
+PRECISIONS: tuple[runtime.Precision, ...] = ("float32", "bf16-inside")
 Experts = Callable[[NeuralExperts, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -38,10 +40,13 @@ def parts(sizes: Sizes) -> list[Part]:
         *(
             partial(expert_step, sizes=sizes, size=size, precision=precision)
             for size in EXPERTS
-            for precision in ("float32", "bf16-inside")
+            for precision in PRECISIONS
         ),
-        partial(image_step, sizes=sizes),
-        partial(solid_step, sizes=sizes),
+        *(
+            partial(step, sizes=sizes, precision=precision)
+            for step in (image_step, solid_step)
+            for precision in PRECISIONS
+        ),
         partial(drawing, sizes=sizes),
     ]
 
@@ -56,10 +61,9 @@ def field_step(meter: Meter, *, sizes: Sizes, name: str) -> Iterator[Row]:
     mlp = plain_mlp(config, width_of(config) or PeMlpConfig.width)
     try:
         macs = config.build(3, 1).macs()
-        pool = random_pool(settings, sizes.pool)
         ways = {
-            name: Way(trainer(meter, pool, settings, config, sizes.step_batch), sizes.step_batch, macs=macs),
-            "mlp": Way(trainer(meter, pool, settings, mlp, sizes.step_batch), sizes.step_batch),
+            name: Way(trainer(meter, sizes, settings, config, sizes.step_batch), sizes.step_batch, macs=macs),
+            "mlp": Way(trainer(meter, sizes, settings, mlp, sizes.step_batch), sizes.step_batch),
         }
         row = meter.compare("", ways, mlp="mlp", width=width_of(config))[name]
         note = f"{settings.train.optim.optimizer}; against an MLP {mlp.width} wide of {mlp.layers} layers"
@@ -77,8 +81,9 @@ def random_pool(settings: ShapeSettings, n: int) -> Pool:
     return Pool(points, rng.normal(0, 0.1, n).astype(np.float32), group, settings.sampler, 0)
 
 
-def trainer(meter: Meter, pool: Pool, settings: ShapeSettings, config: FieldConfig, batch: int) -> Callable[[], None]:
-    """A job as `recon sdf` trains it, ready for its next step."""
+def trainer(meter: Meter, sizes: Sizes, settings: ShapeSettings, config: FieldConfig, batch: int) -> Callable[[], None]:
+    """A job as `recon sdf` trains it, ready for its next step; with a pool of its own, for pools keep their order."""
+    pool = random_pool(settings, sizes.pool)
     torch.manual_seed(0)
     run_on = runtime.Runtime(meter.device, "float32", ())
     field = config.build(3, 1).to(meter.device)
@@ -106,7 +111,7 @@ def drawing(meter: Meter, *, sizes: Sizes) -> Iterator[Row]:
 
     ways = {
         "drawing its batch": Way(draw, batch, 1 / several),
-        "whole": Way(trainer(meter, pool, settings, settings.field, batch), batch),
+        "whole": Way(trainer(meter, sizes, settings, settings.field, batch), batch),
     }
     rows = meter.compare(f"{sizes.drawn} quick step", ways, plain="whole")
     row = rows["drawing its batch"]
@@ -132,16 +137,22 @@ def expert_step(meter: Meter, *, sizes: Sizes, size: str, precision: runtime.Pre
         ),
         "mlp": Way(step_of(plain, lambda: (plain(x)[:, 0] - target).abs().mean()), n, macs=plain.macs()),
     }
+    title = f"Neural Experts {size} step, {precision}"
+    with products(precision):
+        rows = meter.compare(title, ways, plain="the authors'", mlp="mlp", width=mlp.width)
+    aim = Aim("times as long as ours", least=2.5 if precision == "bf16-inside" else 1.5)
+    yield from judged_by(rows, size == "Large", {"the authors'": aim}, ours="ours")
+
+
+@contextmanager
+def products(precision: runtime.Precision) -> Iterator[None]:
+    """Matrix products in this precision, and afterwards as before."""
     before = torch.get_float32_matmul_precision()
     runtime.set_products(precision)
     try:
-        rows = meter.compare(
-            f"Neural Experts {size} step, {precision}", ways, plain="the authors'", mlp="mlp", width=mlp.width
-        )
+        yield
     finally:
         torch.set_float32_matmul_precision(before)
-    aim = Aim("times as long as ours", least=2.5 if precision == "bf16-inside" else 1.5)
-    yield from judged_by(rows, size == "Large", {"the authors'": aim}, ours="ours")
 
 
 def mixture_loss(
@@ -180,9 +191,9 @@ def step_of(field: Field, loss: Callable[[], Tensor]) -> Callable[[], None]:
 # -- ASMR on whole grids ----------------------------------------------------------------------------------------------
 
 
-def image_step(meter: Meter, *, sizes: Sizes) -> Iterator[Row]:
+def image_step(meter: Meter, *, sizes: Sizes, precision: runtime.Precision) -> Iterator[Row]:
     """A step on all pixels of an image, against SIREN and the MLP of its size and the authors' shared forward."""
-    rows = grid_step(meter, sizes, dims=2, bases=sizes.full_batch, loss=mse_loss)
+    rows = grid_step(meter, sizes, precision, dims=2, bases=sizes.full_batch, loss=mse_loss)
     aims = {
         "siren": Aim("times as long as ASMR", least=30.0),
         "asmr, authors' sharing": Aim("times as long as ASMR", least=20.0),
@@ -190,15 +201,21 @@ def image_step(meter: Meter, *, sizes: Sizes) -> Iterator[Row]:
     yield from judged_by(rows, meter.on_cpu, aims, ours="asmr")
 
 
-def solid_step(meter: Meter, *, sizes: Sizes) -> Iterator[Row]:
+def solid_step(meter: Meter, *, sizes: Sizes, precision: runtime.Precision) -> Iterator[Row]:
     """A step on all cells of an occupancy grid."""
-    rows = grid_step(meter, sizes, dims=3, bases=sizes.solid, loss=binary_cross_entropy_with_logits)
+    rows = grid_step(meter, sizes, precision, dims=3, bases=sizes.solid, loss=binary_cross_entropy_with_logits)
     rows["asmr"] = rows["asmr"].judged(Aim("ms", most=100.0), 1e3 * (rows["asmr"].seconds or 0.0))
     yield from rows.values()
 
 
 def grid_step(
-    meter: Meter, sizes: Sizes, *, dims: int, bases: tuple[int, ...], loss: Callable[[Tensor, Tensor], Tensor]
+    meter: Meter,
+    sizes: Sizes,
+    precision: runtime.Precision,
+    *,
+    dims: int,
+    bases: tuple[int, ...],
+    loss: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Row]:
     """Full-batch steps over a grid; networks that share nothing run on a part of it."""
     torch.manual_seed(0)
@@ -216,8 +233,9 @@ def grid_step(
         ways[name] = Way(step, cells, cells / some, other.macs(), scaled)
     if dims == 2:  # in 3-D it would take 8 GB and half a minute
         ways["asmr, authors' sharing"] = Way(step_of(field, lambda: loss(asmr_shared(field), target)), cells, macs=macs)
-    title = f"{'x'.join(map(str, field.cells))} full batch, {field.levels} levels, step"
-    return meter.compare(title, ways, plain="siren", mlp="mlp", width=sizes.asmr_width)
+    title = f"{'x'.join(map(str, field.cells))} full batch, {field.levels} levels, step, {precision}"
+    with products(precision):
+        return meter.compare(title, ways, plain="siren", mlp="mlp", width=sizes.asmr_width)
 
 
 def gradients_agree(field: Asmr) -> str:

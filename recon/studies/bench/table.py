@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-HEADS = ("points", "width", "ms", "x plain", "x mlp", "M points/s", "peak MB", "MACs")
+HEADS = ("points", "width", "ms", "x plain", "x mlp", "M points/s", "peak MB", "MACs", "calls")
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
-    """A table, a line for each row; ratios are seconds over those of the plain way and of the MLP."""
+    """A table, a line for each row; seconds are the median of so many calls, ratios over those of the plain way
+    and of the MLP."""
     rows = result["rows"]
     cells = [HEADS, *map(_cells, rows)]
     names = [f"{result['bench']} on {result['device']}, {result['threads']} threads", *(row["name"] for row in rows)]
@@ -45,7 +46,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     whole = ("" if row[name] is None else f"{row[name]:,}" for name in ("batch", "width"))
     ratios = (scaled("ratio_plain", 1.0), scaled("ratio_mlp", 1.0))
     speed = (scaled("points_per_second", 1e-6), scaled("peak_mb", 1.0), scaled("macs", 1.0))
-    return (*whole, scaled("seconds", 1e3), *ratios, *speed)
+    calls = "" if row["repeats"] is None else str(row["repeats"])
+    return (*whole, scaled("seconds", 1e3), *ratios, *speed, calls)
 
 
 def _note(row: Mapping[str, Any]) -> str:

@@ -31,6 +31,14 @@ class Finished:
     looks: list[Look]
 
 
+@dataclass(frozen=True)
+class Failed:
+    """A run that did not, and why: another field's is none the worse for it."""
+
+    folder: Path
+    reason: str
+
+
 @runtime_checkable
 class Arena(Protocol):
     """Data on which fields are compared. Settings are those of its task: frozen, with `field` and `train`."""

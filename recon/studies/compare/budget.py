@@ -74,11 +74,11 @@ def sized(name: str, config: FieldConfig, count: Callable[[FieldConfig], int], b
     seen: dict[float, tuple[int, FieldConfig]] = {}
 
     def at(octave: float) -> int | None:
-        """The count at 2^octave times the size; None where the settings refuse it."""
+        """The count at 2^octave times the size; None where the settings refuse it, or torch a matrix so large."""
         try:
             candidate = resized(config, 2.0**octave, budget.kind)
             found = count(candidate)
-        except ValueError:
+        except (ValueError, RuntimeError):
             return None
         seen[octave] = found, candidate
         return found

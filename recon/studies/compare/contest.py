@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recon.studies.compare.arena import Arena, Finished
+from recon.studies.compare.arena import Arena, Failed, Finished
 from recon.studies.compare.budget import KINDS, Budget, sized
 from recon.tasks.bench import Bench
 
 FIRST_PILOT, PILOT_SHARE = 8, 0.1
 """Steps of the first measurement of speed, and the part of the budget that the second takes."""
 WARM_UP = 2
-"""Steps that are trained and thrown away before the first run."""
+"""Steps of each field that are trained and thrown away before the first run."""
 LATE = 0.15
 """A time that was missed by a larger part is told."""
 
-OnRun = Callable[[Finished], None]
+OnRun = Callable[[Finished | Failed], None]
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,12 @@ def prepare(
         for name, settings in entries.items():
             entries[name] = _timed(arena, name, settings, budget, make_bench)
             say(f"{name}: {entries[name].train.steps:,} steps should take {budget.amount:g} s")
-    else:  # what the first training of a process loads must not count against one field
-        arena.pilot(names[0], entries[names[0]], make_bench(True), WARM_UP)
+    else:  # what a first training loads, and what kernels compile, must not count against a field
+        for name, settings in entries.items():
+            arena.pilot(name, settings, make_bench(True), WARM_UP)
+    for name, settings in entries.items():
+        if getattr(settings, "pretrains", False):
+            notes.append(f"{name}: {settings.pretrain.steps:,} steps of pretraining besides, which its seconds include")
     for note in notes:
         say(f"budget: {note}")
     return Contest(arena, budget, seeds, entries, notes)
@@ -109,20 +114,35 @@ def _timed(arena: Arena, name: str, settings: Any, budget: Budget, make_bench: C
 
 
 def run_all(contest: Contest, folder: Path, make_bench: Callable[[bool], Bench], quiet: bool, on_run: OnRun) -> bool:
-    """Every run, seed by seed, each in a folder of its own; `on_run` hears of each that came to its end.
+    """Every run, seed by seed, each in a folder of its own; `on_run` hears of each that came to its end, or failed.
 
-    Whether all did: Ctrl-C ends the comparison, and the run at hand is not counted."""
+    Whether none was interrupted: Ctrl-C ends the comparison, and the run at hand is not counted."""
     say = make_bench(quiet).say
     try:
         for seed in range(contest.seeds):
             for name, settings in contest.entries.items():
                 say(f"--- {name}, seed {seed}: {settings.train.steps:,} steps")
                 seeded = replace(settings, train=replace(settings.train, seed=seed))
-                on_run(contest.arena.run(name, seeded, make_bench(quiet), folder / f"{name}-{seed}"))
+                on_run(_run(contest.arena, name, seeded, make_bench(quiet), folder / f"{name}-{seed}"))
     except KeyboardInterrupt as stop:
         say(f"warning: interrupted; {str(stop) or 'the run at hand is not counted'}")
         return False
     return True
+
+
+def _run(arena: Arena, name: str, settings: Any, bench: Bench, folder: Path) -> Finished | Failed:
+    """One run. Whatever is wrong with a field, which may be another package's, must not end the comparison; a full
+    disk would end all runs."""
+    try:
+        return arena.run(name, settings, bench, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        if os.environ.get("RECON_DEBUG"):
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    bench.say(f"warning: {folder.name} failed: {reason}")
+    return Failed(folder, reason)
 
 
 def late(contest: Contest, finished: Sequence[Finished]) -> list[str]:

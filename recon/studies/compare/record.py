@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recon.files import atomic_write_json, atomic_write_text
-from recon.studies.compare.arena import Finished
+from recon.studies.compare.arena import Failed, Finished
 from recon.studies.compare.contest import Contest, late
 from recon.studies.compare.plots import plot_curves
 from recon.studies.compare.results import Row, as_json, as_markdown, cells, ranked, row
@@ -27,7 +27,7 @@ def new_folder(parts: Sequence[str], out: Path | None) -> Path:
 
 
 def write_contest(
-    contest: Contest, finished: Sequence[Finished], folder: Path, device: str
+    contest: Contest, finished: Sequence[Finished], failed: Sequence[Failed], folder: Path, device: str
 ) -> tuple[dict[str, Any], list[Row]]:
     """Writes table, figures and plot of the runs that came to their end; returns what the JSON file holds, and rows."""
     by_field: dict[str, list[Finished]] = {}
@@ -35,9 +35,9 @@ def write_contest(
         by_field.setdefault(done.metrics["field"], []).append(done)
     rows = ranked([row(name, [done.metrics for done in group]) for name, group in by_field.items()])
     about = contest.about() | {"device": device}
-    notes = [*contest.notes, *late(contest, finished)]
-    if missing := len(contest.entries) * contest.seeds - len(finished):
-        notes.append(f"{missing} of {missing + len(finished)} runs are missing")
+    notes = [*contest.notes, *late(contest, finished), *(f"{one.folder.name} failed: {one.reason}" for one in failed)]
+    if missing := len(contest.entries) * contest.seeds - len(finished) - len(failed):
+        notes.append(f"{missing} of {len(contest.entries) * contest.seeds} runs are missing")
     definitions = {name: text for done in finished[:1] for name, text in done.metrics["definitions"].items()}
     result = {
         "study": "compare",

@@ -34,13 +34,15 @@ class Spread:
 
     mean: float | None
     deviation: float | None = None
+    runs: int = 0
+    """Of how many runs: those that have none, for they diverged, are left out."""
 
-    def text(self, digits: int = 4) -> str:
-        """As a table shows it."""
+    def text(self, runs: int) -> str:
+        """As a table shows it, which says where some of the runs have no such number."""
         if self.mean is None:
             return "-"
         deviation = "" if self.deviation is None else f" ± {self.deviation:.2g}"
-        return f"{self.mean:.{digits}g}{deviation}"
+        return f"{self.mean:.4g}{deviation}{f' ({self.runs} of {runs})' if self.runs < runs else ''}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Row:
     params: int | None
     macs: int | None
     steps: int | None
+    """Fewest of its runs."""
     seconds: Spread
     scores: dict[str, Spread]
     status: str = "done"
@@ -69,7 +72,7 @@ def spread(values: Iterable[float | None]) -> Spread:
     known = [float(value) for value in values if value is not None and math.isfinite(value)]
     if not known:
         return Spread(None)
-    return Spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None)
+    return Spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
 
 def row(name: str, metrics: Sequence[Mapping[str, Any]]) -> Row:
@@ -82,7 +85,7 @@ def row(name: str, metrics: Sequence[Mapping[str, Any]]) -> Row:
         len(metrics),
         first.get("params"),
         first.get("macs"),
-        first.get("steps"),
+        min((m["steps"] for m in metrics if m.get("steps") is not None), default=None),
         spread(m.get("seconds") for m in metrics),
         {score: spread(m["scores"].get(score) for m in metrics) for score in wanted if score in first["scores"]},
         ", ".join(ended),
@@ -102,8 +105,10 @@ def cells(rows: Sequence[Row], extra: Mapping[str, Sequence[str]] | None = None)
     columns |= {head: list(column) for head, column in (extra or {}).items()}
     for head, key in (("parameters", "params"), ("MACs", "macs"), ("steps", "steps")):
         columns[head] = ["-" if (value := getattr(one, key)) is None else f"{value:,}" for one in rows]
-    columns["seconds"] = [one.seconds.text() for one in rows]
-    columns |= {SHORT.get(name, name): [one.scores.get(name, Spread(None)).text() for one in rows] for name in names}
+    columns["seconds"] = [one.seconds.text(one.runs) for one in rows]
+    columns |= {
+        SHORT.get(name, name): [one.scores.get(name, Spread(None)).text(one.runs) for one in rows] for name in names
+    }
     if any(one.status != "done" for one in rows):
         columns["ended"] = [one.status for one in rows]
     kept = {head: column for head, column in columns.items() if head == "field" or any(c != "-" for c in column)}

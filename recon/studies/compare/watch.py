@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from recon import runtime
 from recon.training.job import Job, OnStep
 
+Result = TypeVar("Result")
 LOOKS = (0.02, 0.05, 0.1, 0.18, 0.28, 0.4, 0.55, 0.7, 0.85, 1.0)
 """Shares of training at which fields are looked at: more often while they learn fast."""
 
@@ -26,35 +28,48 @@ class Look:
     """Updates done."""
     seconds: float
     """Time that training took until then, without the looks."""
-    score: float
+    score: float | None
+    """None where it is no number."""
 
 
 class Watch:
-    """Scores a job's field some ten times; `look(job)` must leave it as it was, for which there is `at_rest`."""
+    """Scores a job's field some ten times; `look(job)` must leave it as it was, for which there is `at_rest`.
+
+    What the job itself looks at when it is saved is not counted either."""
 
     def __init__(self, look: Callable[[Any], float], steps: int) -> None:
         self.looks: list[Look] = []
         self.spent = 0.0
-        """Seconds that the looks have taken."""
+        """Seconds that all looks have taken."""
         self._look = look
         self._at = {max(1, round(share * steps)) for share in LOOKS}
 
     def begin(self, job: Job) -> OnStep:
         """Starts the clock; what it returns is to hear of each step."""
         self._job, self._began = job, time.perf_counter()
+        glance = job.quick_score
+        job.quick_score = lambda: self._aside(glance)
         return self._on_step
+
+    def _aside(self, score: Callable[[], Result]) -> Result:
+        """What this returns, in time that is not training's."""
+        wait_for(self._job)
+        now = time.perf_counter()
+        try:
+            return score()
+        finally:
+            self.spent += time.perf_counter() - now
 
     def _on_step(self, step: int, losses: dict[str, Tensor]) -> None:
         done = step + 1
         if done not in self._at:
             return
         wait_for(self._job)
-        now = time.perf_counter()
-        score = self._look(self._job)
+        seconds = time.perf_counter() - self._began - self.spent
+        score = self._aside(lambda: self._look(self._job))
         # After a divergence training goes back: what was seen beyond no longer holds.
         kept = [look for look in self.looks if look.step < done]
-        self.looks = [*kept, Look(done, now - self._began - self.spent, score)]
-        self.spent += time.perf_counter() - now
+        self.looks = [*kept, Look(done, seconds, score if math.isfinite(score) else None)]
 
 
 class Stopwatch:

@@ -28,7 +28,7 @@ from recon.tasks.bench import Bench
 from recon.tasks.shape.fitted import Fitted
 from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
 from recon.tasks.shape.reference import read_reference, write_reference
-from recon.tasks.shape.scores import Scores, score
+from recon.tasks.shape.scores import MOST_FACES, Scores, score
 from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, preset
 from recon.tasks.shape.truth import GRID, Truth, truth_of
 from recon.training import checkpoint
@@ -42,8 +42,6 @@ from recon.training.settings import from_plain, to_plain
 
 PRETRAINING = "pretraining.json"
 """In a run's folder: what its pretraining cost, which its seconds include."""
-MOST_FACES = 5_000_000
-"""Faces of the largest mesh that pictures are drawn of: a field that diverged fills all of space with them."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ from recon.tasks.shape.truth import BANDS, GRID, Truth
 SURFACE_SAMPLES = 200_000
 """Random points on each surface for the distances between them."""
 PAPER_SAMPLES = 300_000
+MOST_FACES = 5_000_000
+"""Faces of the largest mesh that is drawn and measured: a field that diverged fills all of space with them."""
 BETWEEN = (
     *("chamfer_l1", "chamfer_l1_standard_error", "chamfer_l2"),
     *("f_score_0.005", "f_score_0.01", "normal_consistency", "hausdorff"),
@@ -60,12 +62,14 @@ def score(
     ruler = truth.ruler
     _solid_scores(values, definitions, inside, truth, seed)
     rng = np.random.default_rng(seed)
-    if len(mesh.faces):
+    if 0 < len(mesh.faces) <= MOST_FACES:
         values.update(_between(mesh, shape, rng, ruler.scale))
         reason = ""
     else:
         values.update(dict.fromkeys(BETWEEN))
         reason = " NULL: the predicted surface is empty."
+        if len(mesh.faces):
+            reason = f" NULL: the predicted surface is noise of {len(mesh.faces):,} faces."
     for name in BETWEEN:
         if name.endswith("_standard_error"):
             definitions[name] = (
@@ -79,7 +83,7 @@ def score(
         elif name == "hausdorff":
             how += "; vertices of both meshes besides"
         definitions[name] = f"{DEFINITIONS[base]}; {how}.{reason}"
-    if protocol == "paper" and len(mesh.faces):
+    if protocol == "paper" and 0 < len(mesh.faces) <= MOST_FACES:
         values["chamfer_paper_1e5"] = _paper_chamfer(mesh, shape, rng)
         definitions["chamfer_paper_1e5"] = (
             f"1e5 times the sum of the two mean squared distances between {PAPER_SAMPLES:,} random input vertices and "
