@@ -78,7 +78,7 @@ class Field(nn.Module):
     @torch.no_grad()
     def on_grid(self, shape: Sequence[int]) -> Float[Tensor, "*shape c"]:
         """Values at the cell centres of a regular grid over the cube, axis 0 first."""
-        like = next(self.parameters())
+        like = next(self.parameters(), torch.empty(0))
         centres = [(torch.arange(n, device=like.device, dtype=like.dtype) + 0.5) * (2 / n) - 1 for n in shape]
         values = torch.empty(*shape, self.out_dim, device=like.device, dtype=like.dtype)
         rows = max(1, CHUNK // max(1, math.prod(shape[1:])))

@@ -11,8 +11,11 @@ float32). Then a bias is added, in bfloat16 at the cost of 2u of it and of the s
 
 from __future__ import annotations
 
+import itertools
 import math
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -25,11 +28,14 @@ from torch import Tensor
 
 from recon.kernels.products import rounds
 
-SMALL_WORK = 1 << 22
-"""Multiply-accumulates of a group's product, on average, below which several threads take all groups as one batched
-product of equal blocks of rows: they would have to be woken for each group. Products alone, 16,384 rows in 64 groups,
-64 wide, 2 threads, float32: 5.8 ms in calls, 1.0 ms in blocks; backward 11.3 and 2.6 ms. One thread is as fast in
-calls, and saves the copies into blocks (torch 2.13, AMX)."""
+TINY_WORK = {"cpu": 1 << 17, "cuda": 1 << 22}
+"""Multiply-accumulates of a group's product, on average, below which a call for each group costs more than it does: all
+groups then run as one batched product of equal blocks of rows."""
+
+WORTH_SHARING = 1 << 22
+"""Multiply-accumulates of all groups from which they are shared out to workers with one thread each. If each call had
+all threads, they would be woken for each: 16,384 rows in 64 groups, 2 threads that sleep while they wait, float32, in
+products of the plain layer's time: 64 wide 5.3 in calls, 2.5 in blocks, 1.3 shared out; 256 wide 1.9, 2.1 and 1.2."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +174,22 @@ class Segments:
         self.sizes = sizes
         self.live = [size for size in sizes if size]
 
-    def small(self, bank: Tensor) -> bool:
+    def tiny(self, bank: Tensor) -> bool:
         """Whether the groups' products are too small to be called one by one."""
-        work = sum(self.live) * bank.shape[1] * bank.shape[2]
         several = bank.device.type != "cpu" or torch.get_num_threads() > 1
-        return several and len(self.live) > 1 and work < SMALL_WORK * len(self.live)
+        limit = TINY_WORK["cpu" if bank.device.type == "cpu" else "cuda"] * len(self.live)
+        return several and len(self.live) > 1 and self.work(bank) < limit
+
+    def work(self, bank: Tensor) -> int:
+        """Multiply-accumulates of all products with a bank."""
+        return sum(self.live) * bank.shape[1] * bank.shape[2]
+
+    def shares(self, bank: Tensor) -> int:
+        """Among how many workers the products are shared out: 1 where that doesn't pay, as with one group for all."""
+        threads = torch.get_num_threads()
+        uneven = max(self.live, default=0) * threads > 1.5 * sum(self.live)
+        alone = bank.device.type != "cpu" or uneven or self.work(bank) < WORTH_SHARING
+        return 1 if alone else threads
 
     @cached_property
     def height(self) -> int:
@@ -209,13 +226,12 @@ class _Product(torch.autograd.Function):
         ctx.segments = segments
         dtype = torch.bfloat16 if rounds(x, weight[0]) else x.dtype
         rows, bank = x.to(dtype), weight.to(dtype)
-        if segments.small(weight):
+        if segments.tiny(weight):
             owner = segments.blocks[1].to(x.device)
             return segments.join(torch.bmm(segments.cut(rows), bank[owner].mT)).to(x.dtype)
         y = rows.new_empty(len(x), weight.shape[1])
-        live = segments.live
-        for out, part, matrix in zip(y.split(live), rows.split(live), _living(bank.mT, segments), strict=True):
-            torch.mm(part, matrix, out=out)
+        parts = y.split(segments.live), rows.split(segments.live), _living(bank.mT, segments)
+        _multiply(list(zip(*parts, strict=True)), segments.shares(bank))
         return y.to(x.dtype)
 
     @staticmethod
@@ -236,17 +252,13 @@ class _Outer(torch.autograd.Function):
         bank = a.new_zeros(len(segments.sizes), a.shape[1], b.shape[1])
         dtype = torch.bfloat16 if rounds(b, bank[0]) else a.dtype
         left, right = a.to(dtype), b.to(dtype)
-        if segments.small(bank):
+        if segments.tiny(bank):
             sums = torch.bmm(segments.cut(left).mT, segments.cut(right))
             # A group may have many blocks: they are summed in float32 at least.
             wide = torch.promote_types(a.dtype, torch.float32)
             return bank.to(wide).index_add_(0, segments.blocks[1].to(a.device), sums.to(wide)).to(a.dtype)
-        live = segments.live
-        for out, rows, others in zip(_living(bank, segments), left.split(live), right.split(live), strict=True):
-            if dtype == a.dtype:
-                torch.mm(rows.T, others, out=out)
-            else:
-                out.copy_(torch.mm(rows.T, others))
+        parts = _living(bank, segments), left.T.split(segments.live, dim=1), right.split(segments.live)
+        _multiply(list(zip(*parts, strict=True)), segments.shares(bank))
         return bank
 
     @staticmethod
@@ -260,3 +272,45 @@ class _Outer(torch.autograd.Function):
 def _living(bank: Tensor, segments: Segments) -> Iterator[Tensor]:
     """Matrices of the groups that have rows."""
     return (matrix for matrix, size in zip(bank.unbind(), segments.sizes, strict=True) if size)
+
+
+Triple = tuple[Tensor, Tensor, Tensor]
+"""Where a product goes, and its factors."""
+
+
+def _multiply(products: list[Triple], workers: int) -> None:
+    """All products, each by one worker alone; every worker has about as many."""
+    if workers == 1:
+        return _multiply_some(products)
+    cuts = [len(products) * part // workers for part in range(workers + 1)]
+    futures = [_crew(workers).submit(_multiply_some, products[a:b]) for a, b in itertools.pairwise(cuts)]
+    for future in futures:
+        future.result()
+    return None
+
+
+@torch.no_grad()  # the workers' threads have a mode of their own
+def _multiply_some(products: list[Triple]) -> None:
+    for out, left, right in products:
+        if out.dtype == left.dtype:
+            torch.mm(left, right, out=out)
+        else:
+            out.copy_(torch.mm(left, right))
+
+
+@cache
+def _crew(workers: int) -> ThreadPoolExecutor:
+    """Threads whose own products use one thread each. What others use stays as it was."""
+    before, ready = torch.get_num_threads(), threading.Barrier(workers + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()  # a thread takes torch's number when it first asks: before it is given its own
+        torch.set_num_threads(1)
+        ready.wait()
+
+    crew = ThreadPoolExecutor(workers, "recon-products")
+    for _ in range(workers):
+        crew.submit(begin)
+    ready.wait()
+    torch.set_num_threads(before)
+    return crew

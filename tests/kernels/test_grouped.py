@@ -21,11 +21,18 @@ RNG = torch.Generator().manual_seed(0)
 FAN_IN, FAN_OUT = 3, 2
 
 
-@pytest.fixture(autouse=True, scope="module", params=[1, 2], ids=["calls", "blocks"])
+WAYS = {"calls": (1, 0), "blocks": (2, 1 << 40), "workers": (2, 0)}
+"""Threads, and the work of a group below which several groups are one product of blocks."""
+
+
+@pytest.fixture(autouse=True, scope="module", params=WAYS)
 def threads(request):
-    """One thread takes small groups call by call, several take them as one product of blocks."""
+    """One thread takes groups call by call; several take small ones as one product, or share them out to workers."""
+    count, tiny = WAYS[request.param]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "get_num_threads", lambda: request.param)
+        patch.setattr(torch, "get_num_threads", lambda: count)
+        patch.setattr(grouped, "TINY_WORK", {"cpu": tiny, "cuda": tiny})
+        patch.setattr(grouped, "WORTH_SHARING", 0)
         yield
 
 
