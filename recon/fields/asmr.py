@@ -186,15 +186,17 @@ class Asmr(Field):
             if z is None or rows is None:
                 z = scaled
             else:
-                q = self._pre(level, z)[rows[first]]
+                q = self._pre(level, z).index_select(0, rows[first])
                 z = torch.sin(q + self._modulation(level, scaled))
             rows = inverse
         assert z is not None and rows is not None
         if offset is not None:
             bases = cell.new_tensor(self.bases[-1])
             digits = (cell % bases + offset) / (bases - 1).clamp(min=1)
-            z, rows = torch.sin(self._pre(self.levels - 1, z)[rows] + self._modulation(self.levels - 1, digits)), ...
-        return self.linears[-1](z)[rows]
+            q = self._pre(self.levels - 1, z).index_select(0, rows)
+            return self.linears[-1](torch.sin(q + self._modulation(self.levels - 1, digits)))
+        # Not [rows]: with several threads the sums of its gradient would depend on their timing.
+        return self.linears[-1](z).index_select(0, rows)
 
     # -- whole grids --------------------------------------------------------------------------------------------
 
@@ -239,7 +241,7 @@ class Asmr(Field):
         if level == 0:
             return children[rows]
         parents, back = torch.unique(torch.div(rows, len(children), rounding_mode="floor"), return_inverse=True)
-        q = self._pre(level, self._activations(level, parents))[back]
+        q = self._pre(level, self._activations(level, parents)).index_select(0, back)
         return torch.sin(q + self._modulation(level, children)[rows % len(children)])
 
     def _below(self, depth: int, z: Float[Tensor, "m h"]) -> Float[Tensor, "m k c"]:

@@ -29,11 +29,13 @@ WAYS = {"calls": (1, 0), "blocks": (2, 1 << 40), "workers": (2, 0)}
 def threads(request):
     """One thread takes groups call by call; several take small ones as one product, or share them out to workers."""
     count, tiny = WAYS[request.param]
+    before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: count)
         patch.setattr(grouped, "TINY_WORK", {"cpu": tiny, "cuda": tiny})
         patch.setattr(grouped, "WORTH_SHARING", 0)
         yield
+    torch.set_num_threads(before)  # the workers begin with the number that was patched in
 
 
 def inputs(rows: int, groups: int, fan_in: int = FAN_IN, fan_out: int = FAN_OUT) -> list[torch.Tensor]:
