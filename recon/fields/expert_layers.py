@@ -1,72 +1,21 @@
-"""Layers of Neural Experts: what follows each linear map, how it starts, and all experts' layers as stacks."""
+"""Layers of Neural Experts: encoders from the coordinates, and all experts' layers as stacks of matrices."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from recon.fields.ffn import FourierFeatures
-from recon.fields.layers import finer_sine, sine_bound, uniform_
+from recon.fields.layers import Activation, Layer
 from recon.kernels.grouped import grouped_linear
 from recon.kernels.products import linear
 
-ActivationName = Literal["sine", "finer", "softplus", "softplus-fourier"]
-
 FOURIER_ROWS = 64
 """Random directions in front of each encoder of `softplus-fourier`."""
-
-
-@dataclass(frozen=True)
-class Activation:
-    """sin(omega z), FINER's sin(omega (|z| + 1) z), or SoftPlus with beta 100, of z = W x + b."""
-
-    name: ActivationName
-    omega: float
-
-    @property
-    def gain(self) -> float:
-        """W and b are multiplied by this first: a pass over small weights instead of one over the batch."""
-        return self.omega if self.name == "sine" else 1.0
-
-    def __call__(self, z: Float[Tensor, "*n c"], training: bool) -> Float[Tensor, "*n c"]:
-        """Values at gain (W x + b). In training FINER's scale counts as a constant in gradients, as in its code."""
-        if self.name == "sine":
-            return torch.sin(z)
-        if self.name == "finer":
-            return finer_sine(z, self.omega, frozen=training)
-        return nn.functional.softplus(z, beta=100.0)
-
-    def bound(self, fan_in: int, fed_by_coordinates: bool = False) -> float:
-        """Half width of the uniform weights: SIREN's, or He's for SoftPlus, whose start the paper does not tell."""
-        if self.name in ("sine", "finer"):
-            return sine_bound(fan_in, self.omega, fed_by_coordinates)
-        return math.sqrt(6 / fan_in)
-
-    def start(self, layer: nn.Linear, fed_by_coordinates: bool, bias_zero: bool) -> nn.Linear:
-        """The layer with the weights it begins with; biases are torch's own U(±1/sqrt(fan-in)) or 0."""
-        uniform_(layer.weight, self.bound(layer.in_features, fed_by_coordinates))
-        if bias_zero:
-            nn.init.zeros_(layer.bias)
-        return layer
-
-
-class Layer(nn.Module):
-    """activation(W x + b)."""
-
-    def __init__(self, fan_in: int, fan_out: int, activation: Activation, first: bool = False, bias_zero: bool = False):
-        super().__init__()
-        self.activation = activation
-        self.linear = activation.start(nn.Linear(fan_in, fan_out), first, bias_zero)
-
-    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
-        gain = self.activation.gain
-        return self.activation(linear(x, gain * self.linear.weight, gain * self.linear.bias), self.training)
 
 
 def encoder_stack(widths: Sequence[int], activation: Activation, bias_zero: bool) -> nn.Sequential:

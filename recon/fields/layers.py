@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -39,42 +41,60 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
-class Sine(nn.Module):
-    """sin(omega (W x + b)) (SIREN, Eq. 1 and section 3.2)."""
-
-    def __init__(self, fan_in: int, fan_out: int, omega: float = 30.0, first: bool = False, bias_zero: bool = False):
-        super().__init__()
-        self.omega = omega
-        self.linear = nn.Linear(fan_in, fan_out)
-        uniform_(self.linear.weight, sine_bound(fan_in, omega, first))
-        if bias_zero:
-            nn.init.zeros_(self.linear.bias)
-
-    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
-        # omega goes into the small weight, not the large activation: one pass over the batch less
-        return torch.sin(linear(x, self.omega * self.linear.weight, self.omega * self.linear.bias))
-
-
 def finer_sine(z: Tensor, omega: float, frozen: bool) -> Tensor:
     """sin(omega (|z| + 1) z) (FINER); `frozen` takes |z| + 1 for a constant in gradients, as its code does."""
     scale = z.abs() + 1
     return torch.sin(omega * (scale.detach() if frozen else scale) * z)
 
 
-class FinerSine(Sine):
-    """`finer_sine` of a linear layer. The scale is frozen only in training: an evaluated surface has true normals."""
+ActivationName = Literal["sine", "finer", "softplus", "softplus-fourier"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """sin(omega z), FINER's sin(omega (|z| + 1) z), or SoftPlus with beta 100, of z = W x + b."""
+
+    name: ActivationName
+    omega: float
+
+    @property
+    def gain(self) -> float:
+        """W and b are multiplied by this first: a pass over small weights instead of one over the batch."""
+        return self.omega if self.name == "sine" else 1.0
+
+    def __call__(self, z: Float[Tensor, "*n c"], training: bool) -> Float[Tensor, "*n c"]:
+        """Values at gain (W x + b). In training FINER's scale counts as a constant in gradients, as in its code."""
+        if self.name == "sine":
+            return torch.sin(z)
+        if self.name == "finer":
+            return finer_sine(z, self.omega, frozen=training)
+        return nn.functional.softplus(z, beta=100.0)
+
+    def bound(self, fan_in: int, fed_by_coordinates: bool = False) -> float:
+        """Half width of the uniform weights: SIREN's, or He's for SoftPlus, whose start the paper does not tell."""
+        if self.name in ("sine", "finer"):
+            return sine_bound(fan_in, self.omega, fed_by_coordinates)
+        return math.sqrt(6 / fan_in)
+
+    def start(self, layer: nn.Linear, fed_by_coordinates: bool, bias_zero: bool) -> nn.Linear:
+        """The layer with the weights it begins with; biases are torch's own U(±1/sqrt(fan-in)) or 0."""
+        uniform_(layer.weight, self.bound(layer.in_features, fed_by_coordinates))
+        if bias_zero:
+            nn.init.zeros_(layer.bias)
+        return layer
+
+
+class Layer(nn.Module):
+    """activation(W x + b)."""
+
+    def __init__(self, fan_in: int, fan_out: int, activation: Activation, first: bool = False, bias_zero: bool = False):
+        super().__init__()
+        self.activation = activation
+        self.linear = activation.start(nn.Linear(fan_in, fan_out), first, bias_zero)
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
-        return finer_sine(linear(x, self.linear.weight, self.linear.bias), self.omega, self.training)
-
-
-def sine_output(fan_in: int, fan_out: int, omega: float = 30.0, bias_zero: bool = False) -> nn.Linear:
-    """The linear layer that ends a sine network, initialised as its hidden layers are."""
-    layer = nn.Linear(fan_in, fan_out)
-    uniform_(layer.weight, sine_bound(fan_in, omega, False))
-    if bias_zero:
-        nn.init.zeros_(layer.bias)
-    return layer
+        gain = self.activation.gain
+        return self.activation(linear(x, gain * self.linear.weight, gain * self.linear.bias), self.training)
 
 
 def relu_stack(widths: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:

@@ -16,9 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig, chunked
-from recon.fields.expert_layers import Activation, ActivationName, ExpertStack, Layer, encoder_stack
+from recon.fields.expert_layers import ExpertStack, encoder_stack
 from recon.fields.feature_grid import FeatureGridConfig, GridEncoding
-from recon.fields.layers import check_sines, hidden_matrices, linear_macs
+from recon.fields.layers import Activation, ActivationName, Layer, check_sines, hidden_matrices, linear_macs
 from recon.kernels.grouped import sort_by_group
 
 COUNTS = (

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recon.fields.base import Field, FieldConfig
-from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs, sine_output
+from recon.fields.layers import Activation, ActivationName, Layer, check_sines, hidden_matrices, linear_macs
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class SirenConfig(FieldConfig):
         if min(self.widths, default=1) < 1:
             raise ValueError(f"widths must be at least 1, got {self.widths}")
         if self.width < 1 or self.layers < 2:
-            raise ValueError(f"siren needs a positive width and at least 2 layers, got {self.width} and {self.layers}")
+            kind = type(self).__name__.removesuffix("Config").lower()
+            raise ValueError(f"{kind} needs a positive width and at least 2 layers, got {self.width} and {self.layers}")
         check_sines(self.biases, omega=self.omega, scale=self.scale)
 
     def build(self, in_dim: int, out_dim: int) -> Siren:
@@ -50,16 +51,16 @@ class SirenConfig(FieldConfig):
 class Siren(Field):
     """SIREN (Eq. 1); 3 -> 256, 6 times 256 -> 256, 256 -> 1 has 396,033 parameters."""
 
+    activation: ActivationName = "sine"
+
     def __init__(self, config: SirenConfig, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
         self.scale = config.scale
-        zero = config.biases == "zero"
-        widths = config.widths or (config.width,) * (config.layers - 1)
+        act, zero = Activation(self.activation, config.omega), config.biases == "zero"
+        widths = [in_dim, *(config.widths or (config.width,) * (config.layers - 1))]
         pairs = zip(widths[:-1], widths[1:], strict=True)
-        hidden = [Sine(i, o, config.omega, bias_zero=zero) for i, o in pairs]
-        first = Sine(in_dim, widths[0], config.omega, first=True, bias_zero=zero)
-        self.hidden = nn.Sequential(first, *hidden)
-        self.out = sine_output(widths[-1], out_dim, config.omega, zero)
+        self.hidden = nn.Sequential(*[Layer(i, o, act, n == 0, zero) for n, (i, o) in enumerate(pairs)])
+        self.out = act.start(nn.Linear(widths[-1], out_dim), False, zero)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return self.out(self.hidden(self.scale * x))

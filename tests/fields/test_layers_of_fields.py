@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from recon.fields.layers import Sine, check_sines, hidden_matrices, linear_macs, relu_stack, sine_bound, sine_output
+from recon.fields.layers import Activation, Layer, check_sines, hidden_matrices, linear_macs, relu_stack, sine_bound
+
+SINE = Activation("sine", 30.0)
 
 
 def fills(tensor: torch.Tensor, bound: float) -> bool:
@@ -25,16 +27,17 @@ def test_siren_s_bound(fan_in, omega, fed_by_coordinates, bound):
 
 def test_sine_layers_start_within_their_bounds():
     torch.manual_seed(0)
-    first, hidden = Sine(3, 2000, omega=30.0, first=True), Sine(100, 300, omega=15.0)
+    slow = Activation("sine", 15.0)
+    first, hidden = Layer(3, 2000, SINE, first=True), Layer(100, 300, slow)
     assert fills(first.linear.weight, 1 / 3)
     assert fills(first.linear.bias, 1 / math.sqrt(3))
     assert fills(hidden.linear.weight, math.sqrt(6 / 100) / 15)
-    assert fills(sine_output(100, 300, omega=15.0).weight, math.sqrt(6 / 100) / 15)
+    assert fills(slow.start(nn.Linear(100, 300), False, False).weight, math.sqrt(6 / 100) / 15)
 
 
 def test_zero_biases_are_zero():
-    assert not Sine(3, 8, bias_zero=True).linear.bias.any()
-    assert not sine_output(8, 2, bias_zero=True).bias.any()
+    assert not Layer(3, 8, SINE, bias_zero=True).linear.bias.any()
+    assert not SINE.start(nn.Linear(8, 2), False, True).bias.any()
 
 
 def test_activations_keep_their_spread_through_sine_layers():
@@ -42,7 +45,7 @@ def test_activations_keep_their_spread_through_sine_layers():
     torch.manual_seed(1)
     h = torch.rand(2000, 3) * 2 - 1
     for layer in range(5):
-        sine = Sine(3 if layer == 0 else 256, 256, first=layer == 0, bias_zero=True)
+        sine = Layer(3 if layer == 0 else 256, 256, SINE, first=layer == 0, bias_zero=True)
         z = 30 * sine.linear(h).detach()
         if layer:
             assert 0.85 < float(z.std()) < 1.05
@@ -50,7 +53,7 @@ def test_activations_keep_their_spread_through_sine_layers():
 
 
 def test_a_sine_layer_is_its_formula():
-    sine, x = Sine(4, 5, omega=7.0).double(), torch.randn(6, 4).double()
+    sine, x = Layer(4, 5, Activation("sine", 7.0)).double(), torch.randn(6, 4).double()
     torch.testing.assert_close(sine(x), torch.sin(7.0 * (x @ sine.linear.weight.T + sine.linear.bias)))
 
 

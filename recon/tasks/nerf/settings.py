@@ -14,7 +14,6 @@ from recon.fields.base import FieldConfig
 from recon.fields.coordinate_embedding import CoordinateEmbeddingConfig
 from recon.fields.feature_grid import FeatureGridConfig
 from recon.fields.ffn import FfnConfig
-from recon.fields.finer import FinerConfig
 from recon.fields.gauss import GaussConfig
 from recon.fields.hash_grid import HashGridConfig
 from recon.fields.kilonerf import KiloNerfConfig
@@ -145,7 +144,6 @@ _QUICK: dict[type[FieldConfig], _Quick] = {
     PeMlpConfig: _Quick({**_SMALL, "frequencies": 8}, _MUON),
     FfnConfig: _Quick({**_SMALL, "sigma": 4.0}, _MUON),
     SirenConfig: _Quick(_SMALL, replace(_COSINE, rate=5e-4)),
-    FinerConfig: _Quick(_SMALL, replace(_COSINE, rate=5e-4)),
     GaussConfig: _Quick({**_SMALL, "sharpness": 5.0}, replace(_COSINE, rate=1e-3)),
     WireConfig: _Quick({**_SMALL, "width": complex_width(64)}, replace(_COSINE, rate=1e-3)),
     MfnConfig: _Quick({**_SMALL, "frequency": 128.0}, replace(_COSINE, rate=1e-3)),
@@ -172,7 +170,8 @@ _QUICK: dict[type[FieldConfig], _Quick] = {
 
 def _quick(config: FieldConfig) -> NerfSettings:
     """About two minutes on two CPU cores. A field of another package trains with its own sizes."""
-    quick = _QUICK.get(type(config), _Quick({}, replace(_COSINE, rate=1e-3)))
+    default = _Quick({}, replace(_COSINE, rate=1e-3))
+    quick = next((_QUICK[kind] for kind in type(config).__mro__ if kind in _QUICK), default)
     alone = isinstance(config, VoxelConfig)  # it is what the others begin with
     voxels, batch = (VoxelStage(), 4096) if alone else (VoxelStage(share=0.35), 2048)
     train = TrainConfig(steps=1600, optim=quick.optim, batch=batch, checkpoint_every=400, log_every=20)
@@ -188,7 +187,7 @@ def _best(config: FieldConfig) -> NerfSettings:
         optim, head = replace(optim, rate=1e-2), HeadConfig(features=16, width=64, density_bias=-1.0)
     elif isinstance(config, VoxelConfig):
         optim, voxels = grid_optim(0.05), VoxelStage()
-    elif isinstance(config, SirenConfig | FinerConfig | GaussConfig | WireConfig):
+    elif isinstance(config, SirenConfig | GaussConfig | WireConfig):
         optim = replace(optim, rate=2e-4)
     elif isinstance(config, AsmrConfig):
         config, optim = replace(config, bases=(4, 8, 8)), replace(optim, rate=5e-4)

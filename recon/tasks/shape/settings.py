@@ -13,7 +13,6 @@ from recon.fields.base import FieldConfig
 from recon.fields.coordinate_embedding import CoordinateEmbeddingConfig
 from recon.fields.feature_grid import FeatureGridConfig
 from recon.fields.ffn import FfnConfig
-from recon.fields.finer import FinerConfig
 from recon.fields.gauss import GaussConfig
 from recon.fields.hash_grid import HashGridConfig
 from recon.fields.kilonerf import KiloNerfConfig
@@ -136,7 +135,7 @@ def _paper(field_name: str, large: bool) -> ShapeSettings:
     if isinstance(config, NeuralExpertsConfig):
         config = replace(config, biases="zero")
         pretrain = PretrainConfig(steps=30_000)
-    elif isinstance(config, SirenConfig | FinerConfig):
+    elif isinstance(config, SirenConfig):
         config = replace(config, biases="zero")
     sampler = SAMPLERS["neural-experts"]
     return ShapeSettings(
@@ -148,7 +147,7 @@ def sized(config: FieldConfig, large: bool) -> FieldConfig:
     """The papers' Small or Large (PAPERS: 323k and 1.29M mixtures, 396k and 1.58M SIRENs), and sizes near them."""
     if isinstance(config, NeuralExpertsConfig):
         return replace(config, encoder_width=512, expert_width=64, manager_width=128) if large else config
-    if isinstance(config, SirenConfig | FinerConfig):
+    if isinstance(config, SirenConfig):
         return replace(config, width=512 if large else 256)
     if isinstance(config, PeMlpConfig):
         return replace(config, width=512 if large else 256, layers=8, frequencies=8)
@@ -163,7 +162,7 @@ def _best(field_name: str, large: bool) -> ShapeSettings:
     """The papers' sizes with a shorter schedule, by the recipe that `renders/README.md` measures."""
     config = sized(FIELDS[field_name], large)
     optim, pretrain = replace(_quick_of(config).optim, warmup=100), PretrainConfig()
-    if isinstance(config, NeuralExpertsConfig | SirenConfig | FinerConfig):
+    if isinstance(config, NeuralExpertsConfig | SirenConfig):
         optim = OptimConfig(optimizer="muon", rate=5e-4, muon_rate=2e-3, schedule="cosine", warmup=100)
     if isinstance(config, NeuralExpertsConfig):
         # At 1e-3 pretraining ruined the encoder: nothing was inside after 600 steps that followed.
@@ -200,7 +199,6 @@ _QUICK: dict[type[FieldConfig], _Quick] = {
     PeMlpConfig: _Quick({"width": 128, "layers": 5}, _MUON),
     FfnConfig: _Quick({"width": 128, "layers": 5, "sigma": 2.0}, _MUON),
     SirenConfig: _Quick({"width": 128, "layers": 5}, _SINES),
-    FinerConfig: _Quick({"width": 128, "layers": 5}, _SINES),
     GaussConfig: _Quick({"width": 128, "layers": 5, "sharpness": 5.0}, _COSINE),
     WireConfig: _Quick({"width": complex_width(128), "layers": 5}, _COSINE),
     MfnConfig: _Quick({"width": 128, "layers": 5, "frequency": 128.0}, _COSINE),
