@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from recon import __version__
 from recon.commands import COMMANDS
@@ -18,6 +21,10 @@ DONE, WRONG_INPUT, MISSING_DEPENDENCY, INTERRUPTED = 0, 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. RECON_DEBUG=1 lets errors through with their traceback."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an output of plain ASCII, or a strange file name, ends no command
+    if len(args) > 1 and args[0] == "help":
+        args = [*args[1:], "--help"]
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())
     elif args[0] in ("-V", "--version"):
@@ -37,7 +44,9 @@ def _run(name: str, *args: str) -> int:
     """A known command, its errors turned into one line and an exit code."""
     message, code = "interrupted", INTERRUPTED
     try:
-        code = importlib.import_module(f"recon.commands.{COMMANDS[name].module}").main(name, args)
+        with _quick_to_stop():
+            module = importlib.import_module(f"recon.commands.{COMMANDS[name].module}")
+        code = module.main(name, args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -47,7 +56,7 @@ def _run(name: str, *args: str) -> int:
         return DONE
     except ImportError as error:
         _reraise_for_debugging(error)
-        message = f"{error.name or 'a package'} is missing or does not load ({error}); try: pip install -e . here"
+        message = f"{error.name or 'a package'} is missing or does not load ({error}); try: pip install -e . here, or: recon doctor"
         code = MISSING_DEPENDENCY
     except (ValueError, OSError, MemoryError) as error:
         _reraise_for_debugging(error)
@@ -58,6 +67,25 @@ def _run(name: str, *args: str) -> int:
         _reraise_for_debugging(error)
         message, code = _message(MemoryError(str(error).splitlines()[0][:200])), WRONG_INPUT
     return _fail(message, code)
+
+
+@contextlib.contextmanager
+def _quick_to_stop() -> Iterator[None]:
+    """While libraries load, Ctrl-C ends the process there and then: some of them turn an interruption into an error."""
+    try:
+        before = signal.signal(signal.SIGINT, _stop_here)
+    except ValueError:  # not the main thread, where signals do not arrive
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stop_here(number: int, frame: object) -> None:
+    os.write(2, b"recon: interrupted\n")
+    os._exit(INTERRUPTED)
 
 
 def _help() -> str:

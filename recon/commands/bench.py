@@ -11,6 +11,7 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import be_quiet, print_json, say
+from recon.commands.flags import read_flags
 from recon.files import atomic_write_bytes, atomic_write_json
 from recon.studies.bench import table
 from recon.studies.bench.plot import picture
@@ -48,7 +49,7 @@ class Bench:
 
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, measure, draw, print."""
-    flags = tyro.cli(Bench, args=list(argv), prog=f"recon {name}")
+    flags = read_flags(Bench, argv, f"recon {name}")
     machine = runtime.start(flags.device, "float32", threads=flags.threads)
     voice = be_quiet if flags.quiet else say
     voice(f"recon {name}: {machine.line()}")

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from recon.commands.common import print_json, say
+from recon.commands.flags import read_flags
 from recon.commands.scenes import named_scene
 from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
@@ -37,7 +38,7 @@ class Check:
 
 def check(argv: Sequence[str]) -> int:
     """Parse, look, draw, print."""
-    flags = tyro.cli(Check, args=list(argv), prog="recon data check")
+    flags = read_flags(Check, argv, "recon data check")
     if flags.out is not None and flags.out.suffix.lower() != ".png":
         raise ValueError(f"--out is written as .png, '{flags.out.name}' has the suffix '{flags.out.suffix}'")
     scene = named_scene(flags.scene, flags.downscale, lambda line: None)

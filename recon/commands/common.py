@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from recon.commands.flags import nearest_of, read_flags
 from recon.training.run import Run
 
 KEY_SCORES = (
@@ -48,12 +49,6 @@ def take_name(argv: Sequence[str], flag: str, known: Iterable[str]) -> tuple[str
     return value, rest
 
 
-def nearest_of(typed: str, known: Sequence[str]) -> str:
-    """What to say of a name that is none of those known."""
-    near = difflib.get_close_matches(typed, known, n=1)
-    return f"perhaps you meant {near[0]}" if near else f"known: {', '.join(known)}"
-
-
 def parse_settings(
     argv: Sequence[str], flags: type[Any], settings: Any, *, prog: str, names: Mapping[str, Iterable[str]], whose: str
 ) -> tuple[Any, Any]:
@@ -64,7 +59,7 @@ def parse_settings(
     about = f"{listed}--resume RUN goes on with a run. Below: the flags of {whose}."
     own = ("settings", Annotated[type(settings), tyro.conf.arg(name="")], field(default=settings))
     both = make_dataclass("Flags", [own], bases=(flags,), frozen=True)
-    typed = tyro.cli(both, args=argv, prog=prog, description=about)
+    typed = read_flags(both, argv, prog, about)
     found = replace(typed.settings, train=replace(typed.settings.train, seed=typed.seed))
     if typed.steps is not None:
         if typed.steps < 1:

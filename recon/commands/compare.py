@@ -11,6 +11,7 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import be_quiet, nearest_of, print_json, refuse_misspelt, say, take_name
+from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home, load
@@ -77,7 +78,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     refuse_misspelt(rest, ("--task", "--budget", "--preset"))
     listed = f"--task {'|'.join(TASKS)}. --budget {'|'.join(get_args(Kind))}. --preset NAME. "
     about = f"Compare fields on the same data, or tabulate finished runs (recon compare RUN RUN ...). {listed}"
-    flags = tyro.cli(Compare, args=rest, prog="recon compare", description=f"{about}Fields: {', '.join(FIELDS)}.")
+    flags = read_flags(Compare, rest, "recon compare", f"{about}Fields: {', '.join(FIELDS)}.")
     if flags.runs:
         _refuse_training_flags(flags, task, kind, preset)
         return _tabulate(flags)

@@ -11,6 +11,7 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import be_quiet, kind_of, print_json, print_scores, refuse_flags, say
+from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.data.find import cache_home
 from recon.metrics.image import Lpips
@@ -56,8 +57,8 @@ def main(name: str, argv: Sequence[str]) -> int:
     """Parse, score, print."""
     del name
     if argv and argv[0] == "mesh":
-        return _mesh(tyro.cli(EvalMesh, args=list(argv[1:]), prog="recon eval mesh"))
-    return _run(tyro.cli(EvalRun, args=list(argv), prog="recon eval"))
+        return _mesh(read_flags(EvalMesh, argv[1:], "recon eval mesh"))
+    return _run(read_flags(EvalRun, argv, "recon eval"))
 
 
 def _mesh(flags: EvalMesh) -> int:

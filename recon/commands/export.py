@@ -11,6 +11,7 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import be_quiet, kind_of, print_json, refuse_flags, say
+from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.files import atomic_write_json
 from recon.surfaces.export import WRITERS, write_mesh
@@ -55,7 +56,7 @@ class Export(Machine):
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, extract, write, print."""
     del name
-    flags = tyro.cli(Export, args=list(argv), prog="recon export")
+    flags = read_flags(Export, argv, "recon export")
     if flags.resolution is not None and not 8 <= flags.resolution <= 2048:
         raise ValueError(f"--resolution must lie in 8 .. 2048, got {flags.resolution}")
     run = Run.open(flags.run)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tyro
-
 from recon.commands.common import print_json, say
+from recon.commands.flags import read_flags
 from recon.fields import FIELDS
 from recon.fields.papers import PAPERS, Entry, count
 
@@ -30,7 +29,7 @@ class Fields:
 
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, count, print."""
-    flags = tyro.cli(Fields, args=list(argv), prog=f"recon {name}")
+    flags = read_flags(Fields, argv, f"recon {name}")
     rows = papers() if flags.papers else fields()
     if flags.json:
         print_json(rows)

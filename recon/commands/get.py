@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from recon.commands.common import print_json, say
+from recon.commands.flags import read_flags
 from recon.data import fetch
 from recon.data.catalogue import Entry, bytes_in_words, entries, find_entry
 from recon.data.download import probe
@@ -35,7 +36,7 @@ class Get:
 
 def get(argv: Sequence[str]) -> int:
     """Show what a set is, ask, fetch it."""
-    flags = tyro.cli(Get, args=list(argv), prog="recon data get")
+    flags = read_flags(Get, argv, "recon data get")
     if not flags.name:
         raise ValueError(f"which set? The catalogue has: {', '.join(entries())}")
     entry = find_entry(" ".join(flags.name))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
 from recon.commands.common import parse_size, print_json, say
+from recon.commands.flags import read_flags
 from recon.data.find import datasets_home, find_shape
 from recon.scenes.make import MakeSettings
 from recon.scenes.write import Format
@@ -45,7 +44,7 @@ class Make:
 
 def make(argv: Sequence[str]) -> int:
     """Parse, render, print."""
-    flags = tyro.cli(Make, args=list(argv), prog="recon data make")
+    flags = read_flags(Make, argv, "recon data make")
     width, height = parse_size(flags.size)
     settings = MakeSettings(
         views=flags.views,

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from recon import runtime
 from recon.commands.common import (
     be_quiet,
@@ -20,6 +18,7 @@ from recon.commands.common import (
     say,
     take_name,
 )
+from recon.commands.flags import read_flags
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
 from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home
@@ -75,7 +74,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     del name
     resumed, rest = take_resume(argv)
     if resumed is not None:
-        return _resume(resumed, tyro.cli(Resume, args=rest, prog="recon nerf --resume RUN"))
+        return _resume(resumed, read_flags(Resume, rest, "recon nerf --resume RUN"))
     flags, plan = _parse(rest)
     check_stop(flags.stop_after)
     lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None

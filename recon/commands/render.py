@@ -12,6 +12,7 @@ import tyro
 
 from recon import runtime
 from recon.commands.common import be_quiet, nearest_of, parse_size, print_json, say
+from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.geometry import Cameras
 from recon.rendering.video import read_pngs, write_mp4
@@ -49,7 +50,7 @@ class Render(Machine):
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, render, write, print."""
     del name
-    flags = tyro.cli(Render, args=list(argv), prog="recon render")
+    flags = read_flags(Render, argv, "recon render")
     whats, size = parse_whats(flags.what), _checked(flags)
     run = Run.open(flags.run)
     run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-
 from recon import runtime
 from recon.commands.common import (
     be_quiet,
@@ -20,6 +18,7 @@ from recon.commands.common import (
     say,
     take_name,
 )
+from recon.commands.flags import read_flags
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
@@ -68,7 +67,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     task: Task = "occ" if name == "occ" else "sdf"
     resumed, rest = take_resume(argv)
     if resumed is not None:
-        return _resume(task, resumed, tyro.cli(Resume, args=rest, prog=f"recon {name} --resume RUN"))
+        return _resume(task, resumed, read_flags(Resume, rest, f"recon {name} --resume RUN"))
     flags, plan = _parse(task, rest)
     check_stop(flags.stop_after)
     voice = be_quiet if flags.quiet else say
