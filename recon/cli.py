@@ -56,7 +56,8 @@ def _run(name: str, *args: str) -> int:
         return DONE
     except ImportError as error:
         _reraise_for_debugging(error)
-        message = f"{error.name or 'a package'} is missing or does not load ({error}); try: pip install -e . here, or: recon doctor"
+        what = f"{error.name or 'a package'} is missing or does not load ({error})"
+        message = f"{what}; try: pip install -e . here; recon doctor tells more"
         code = MISSING_DEPENDENCY
     except (ValueError, OSError, MemoryError) as error:
         _reraise_for_debugging(error)

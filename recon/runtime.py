@@ -1,10 +1,8 @@
-"""What a command runs on: device, precision, allocator, threads, seeds, memory. The only file that asks for CUDA."""
+"""What a command runs on: device, precision, allocator, threads, seeds. The only file that asks for CUDA."""
 
 from __future__ import annotations
 
 import ctypes
-import math
-import os
 import platform
 import random
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ PrecisionName = Literal["auto", "float32", "bf16-inside"]
 Precision = Literal["float32", "bf16-inside"]
 MallocName = Literal["auto", "default"]
 
+BF16_UNITS = ("amx_bf16", "avx512_bf16")
+"""A processor's flags that make bf16 worth it."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _GIB = 1 << 30
 MOST_THREADS = 1024
@@ -88,7 +88,7 @@ def _choose_precision(device: torch.device, precision: PrecisionName) -> tuple[P
         return precision, "asked for"
     if device.type == "cuda":
         return "bf16-inside", "tensor cores; fits finish in float32"
-    units = [u for u in ("amx_bf16", "avx512_bf16") if u in cpu_flags()]
+    units = [unit for unit in BF16_UNITS if unit in cpu_flags()]
     if units:
         return "bf16-inside", f"{units[0]}; fits finish in float32"
     return "float32", "no bf16 units"
@@ -110,14 +110,6 @@ def keep_freed_memory() -> str:
     except (OSError, AttributeError):
         return "default (no glibc)"
     return "keeps freed blocks (for the next step)" if done else "default (mallopt refused)"
-
-
-def memory_bytes() -> float:
-    """Memory of the machine; infinite where the system does not tell."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return math.inf
 
 
 def seed_all(seed: int) -> None:

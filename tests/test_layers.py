@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[1] / "recon"
 FILES = sorted(ROOT.rglob("*.py"))
 
 ROWS = [
-    {"files", "geometry", "runtime", "metrics", "kernels"},
+    {"files", "geometry", "memory", "runtime", "metrics", "kernels"},
     {"fields"},
     {"scenes", "shapes", "signals", "rendering", "surfaces"},
     {"training", "data"},
     {"tasks"},
-    {"report", "viewer", "studies"},
+    {"diagnosis", "report", "viewer", "studies"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -31,4 +31,6 @@ COMMANDS: dict[str, Command] = {
     ),
     "fields": Command("fields", "the networks, where they come from and what they cost", "recon fields --papers"),
     "data": Command("data", "fetch sets, check scenes, make scenes from meshes", "recon data check path/to/folder"),
+    "doctor": Command("doctor", "what works on this machine, what does not, and what to do", "recon doctor"),
+    "completion": Command("completion", "a script that completes all of this in your shell", "recon completion bash"),
 }

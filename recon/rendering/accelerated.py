@@ -77,11 +77,16 @@ def switch_on(nerfacc: ModuleType, device: torch.device) -> None:
 
 def build_lock() -> str | None:
     """The file by which torch keeps two processes from compiling nerfacc at once, if it exists: it waits for ever."""
+    lock = os.path.join(build_folder(), "lock")
+    return lock if os.path.exists(lock) else None
+
+
+def build_folder() -> str:
+    """Where torch puts what nerfacc compiles."""
     # Imported late: it wants setuptools, which plain torch does not.
     from torch.utils import cpp_extension  # noqa: PLC0415
 
-    lock = os.path.join(cpp_extension._get_build_directory("nerfacc_cuda", verbose=False), "lock")
-    return lock if os.path.exists(lock) else None
+    return cpp_extension._get_build_directory("nerfacc_cuda", verbose=False)
 
 
 def _first_line(error: Exception) -> str:
