@@ -21,6 +21,8 @@ from recon.tasks.shape import run as shape_runs
 from recon.tasks.shape.versus import score_meshes
 from recon.training.run import Run
 
+ACTIONS = {"mesh": "score any mesh against another"}
+"""What may come in place of a run."""
 WORST = 3
 """Views with the lowest scores that are named."""
 

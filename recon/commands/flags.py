@@ -21,7 +21,8 @@ Flags = TypeVar("Flags")
 
 WIDEST = 100
 """Columns of prose."""
-BORDER = "│|"
+BOX, PLAIN_BOX = "│─╭╮╰╯", "|-++++"
+"""What tyro draws with, and what stands for it in an output that lacks these."""
 SIMILAR = ("Perhaps you meant", "Arguments similar")
 NOT_OF_ITS_KIND = "invalid literal|could not convert|no type matching|Could not parse|Could not find valid parse"
 """How tyro and Python begin to say that a word is no number."""
@@ -36,7 +37,8 @@ def read_flags(kind: type[Flags], argv: Sequence[str], prog: str, about: str | N
     except SystemExit as stop:
         if stop.code:
             raise ValueError(explain(errors.getvalue(), prog)) from None
-        print(readable(caught.getvalue()) + examples_block(prog.removeprefix("recon ")))
+        page = readable(caught.getvalue()) + examples_block(prog.removeprefix("recon "))
+        print(page if _shows(BOX, sys.stdout) else page.translate(str.maketrans(BOX, PLAIN_BOX)))
         raise
 
 
@@ -51,17 +53,26 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
+def _shows(text: str, stream: TextIO) -> bool:
+    """Whether a stream has these characters."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class _Caught(io.StringIO):
     """Catches what is printed, and looks to the printer like the stream that it will go to."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
-        self._colour, self._encoding = wants_colour(stream), (getattr(stream, "encoding", None) or "ascii").lower()
+        self._colour = wants_colour(stream)
 
     @property
     def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """tyro draws boxes of plain characters where this is not UTF-8."""
-        return "utf-8" if self._encoding.replace("_", "-") in ("utf-8", "utf8") else self._encoding
+        """tyro draws its boxes, which are looked for afterwards, where this is UTF-8."""
+        return "utf-8"
 
     def isatty(self) -> bool:
         """tyro colours on terminals."""
@@ -83,7 +94,7 @@ def readable(page: str) -> str:
 
 def _without_none(page: str) -> str:
     """`{None}|INT` is typed as INT, and leaving a flag out is how one says None; blanks keep the boxes straight."""
-    page = re.sub(r"\{None\}\|([^\s│|]+)", r"\1       ", page)
+    page = re.sub(r"\{None\}\|([^\s│]+)", r"\1       ", page)
     return re.sub(r"\{None,([^}\s]*)\}", r"{\1}     ", page)
 
 
@@ -111,8 +122,8 @@ def explain(box: str, prog: str) -> str:
 def _inside(box: str) -> list[str]:
     """The lines of a box without its border, its rules and its last word, which is where the help is."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    lines = [line.strip(BORDER + " ") for line in plain.splitlines() if line[:1] in BORDER]
-    kept = [line for line in lines if line.strip("─- ")]
+    lines = [line.strip("│ ") for line in plain.splitlines() if line.startswith("│")]
+    kept = [line for line in lines if line.strip("─ ")]
     for number, line in enumerate(kept):
         if line.startswith("For full helptext"):
             return kept[:number]
