@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # but two trainings on the same two cores ran 3.2x faster.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         warnings.showwarning = _show_warning
-        return _run(*args)
+        code = _run(*args)
+        if argv is None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: libraries are taken down in peace
+        return code
     return DONE
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
+OWN_PAGES = Path("/proc/self/statm")
 MEMINFO = Path("/proc/meminfo")
 NO_LIMIT = 1 << 60
 """cgroups of version 1 write a number near 2^63 where there is no limit."""
@@ -23,6 +24,12 @@ def available_bytes() -> float:
     free = _meminfo("MemAvailable")
     rest = [limit - used for limit, used in _groups()]
     return max(0.0, min([free if free is not None else total_bytes(), *rest]))
+
+
+def own_bytes() -> float:
+    """What this process holds now; 0 where the system does not tell."""
+    words = _read(OWN_PAGES).split()
+    return float(words[1]) * os.sysconf("SC_PAGE_SIZE") if len(words) > 1 else 0.0
 
 
 def limit_bytes() -> float:

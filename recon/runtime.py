@@ -94,6 +94,17 @@ def _choose_precision(device: torch.device, precision: PrecisionName) -> tuple[P
     return "float32", "no bf16 units"
 
 
+def free_bytes(device: torch.device) -> float | None:
+    """Memory of a CUDA device that nothing holds; None for a CPU, whose memory is the machine's."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def wait_for(device: torch.device) -> None:
+    """Until everything that was asked of a device is done; a CPU never lags behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def set_products(precision: Precision) -> None:
     """From here on: how float32 matrix products are computed inside (float32 in and out either way)."""
     torch.set_float32_matmul_precision("medium" if precision == "bf16-inside" else "highest")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from recon.commands.common import print_json, say
+from recon.commands.common import be_quiet, print_json, say
 from recon.commands.flags import read_flags
 from recon.commands.scenes import named_scene
 from recon.rendering.picture import write_png
@@ -32,6 +32,8 @@ class Check:
     """What the field would cover: a box, a contraction of all space, or a forward-facing frustum (ndc)."""
     json: bool = False
     """Print exactly one JSON object on standard output."""
+    quiet: bool = False
+    """No progress."""
     out: Path | None = None
     """The picture (PNG); default renders/check_NAME.png."""
 
@@ -41,7 +43,7 @@ def check(argv: Sequence[str]) -> int:
     flags = read_flags(Check, argv, "recon data check")
     if flags.out is not None and flags.out.suffix.lower() != ".png":
         raise ValueError(f"--out is written as .png, '{flags.out.name}' has the suffix '{flags.out.suffix}'")
-    scene = named_scene(flags.scene, flags.downscale, lambda line: None)
+    scene = named_scene(flags.scene, flags.downscale, be_quiet if flags.quiet else say)
     space = choose_space(scene, flags.space)  # a box that no view sees is for the report to tell
     report = check_scene(scene, space)
     for text in report.warnings:

@@ -118,7 +118,7 @@ def _named() -> Mapping[str, Names]:
 
 def _words() -> dict[str, tuple[str, ...]]:
     """What may stand behind a command that is no flag."""
-    found = {name: ("latest",) for name in TAKES_RUN}
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(TAKES_RUN, ("latest",))
     for name, actions in _actions():
         found[name] = (*found.get(name, ()), *actions)
     found |= {"data get": tuple(entries()), "bench": ("all", "fields", "kernels", "steps", "extract")}

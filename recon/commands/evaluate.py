@@ -53,6 +53,8 @@ class EvalMesh:
     """Centre of TRUE's normalised frame."""
     json: bool = False
     """Print exactly one JSON object on standard output."""
+    quiet: bool = False
+    """No progress."""
 
 
 def main(name: str, argv: Sequence[str]) -> int:
@@ -64,7 +66,8 @@ def main(name: str, argv: Sequence[str]) -> int:
 
 
 def _mesh(flags: EvalMesh) -> int:
-    say(f"recon eval mesh: {flags.pred} against {flags.true}, frame {flags.frame}, on the cpu")
+    voice = be_quiet if flags.quiet else say
+    voice(f"recon eval mesh: {flags.pred} against {flags.true}, frame {flags.frame}, on the cpu")
     result = score_meshes(flags.pred, flags.true, flags.frame, flags.centre)
     for text in result["warnings"]:
         say(f"warning: {text}")

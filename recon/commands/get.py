@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from recon.commands.common import print_json, say
+from recon.commands.common import be_quiet, print_json, say
 from recon.commands.flags import read_flags
 from recon.data import fetch
 from recon.data.catalogue import Entry, bytes_in_words, entries, find_entry
@@ -32,6 +32,8 @@ class Get:
     """Do not ask."""
     json: bool = False
     """Print exactly one JSON object on standard output."""
+    quiet: bool = False
+    """No progress; what is fetched is shown all the same."""
 
 
 def get(argv: Sequence[str]) -> int:
@@ -54,7 +56,7 @@ def get(argv: Sequence[str]) -> int:
         raise ValueError("nothing was fetched")
     began = time.perf_counter()
     with _Bar(entry.name) as bar:
-        fetched = fetch.get(entry, say, bar.update)
+        fetched = fetch.get(entry, be_quiet, lambda *_: None) if flags.quiet else fetch.get(entry, say, bar.update)
     facts = {"fetched": True, "places": [str(place) for place in fetched.places]}
     facts |= {"bytes": fetched.size, "sha256": fetched.sha256, "seconds": round(time.perf_counter() - began, 3)}
     return _report(flags, entry, facts)

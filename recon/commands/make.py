@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recon.commands.common import parse_size, print_json, say
+from recon.commands.common import be_quiet, parse_size, print_json, say
 from recon.commands.flags import read_flags
 from recon.data.find import datasets_home, find_shape
 from recon.scenes.make import MakeSettings
@@ -39,7 +39,9 @@ class Make:
     seed: int = MakeSettings.seed
     """Of the cameras' places."""
     json: bool = False
-    """Print one JSON object, and nothing else, on standard output."""
+    """Print exactly one JSON object on standard output."""
+    quiet: bool = False
+    """No progress."""
 
 
 def make(argv: Sequence[str]) -> int:
@@ -59,7 +61,7 @@ def make(argv: Sequence[str]) -> int:
     source = found if isinstance(found, Path) else PROCEDURAL[found]()
     name = found.stem.lower() if isinstance(found, Path) else found
     out = flags.out or datasets_home() / "scenes" / name
-    facts = make_scene(source, out, settings, flags.format, name=name, say=say)
+    facts = make_scene(source, out, settings, flags.format, name=name, say=be_quiet if flags.quiet else say)
     if flags.json:
         print_json({"folder": str(out), "format": flags.format, **facts})
     else:

@@ -28,9 +28,11 @@ from recon.report.page import write_report
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
+from recon.tasks.nerf.needs import needs_of
 from recon.tasks.nerf.reference import read_reference
-from recon.tasks.nerf.run import Plan, finish, fit, read_plan, start
+from recon.tasks.nerf.run import Plan, check, finish, fit, read_plan, start
 from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, Preset, preset
+from recon.tasks.preflight import foresee
 from recon.training.run import Run
 
 
@@ -87,6 +89,8 @@ def main(name: str, argv: Sequence[str]) -> int:
     space = space_for(scene, flags.space)
     voice(describe(scene, space.kind))
     bench.lap("reading")
+    check(plan, scene, space)
+    foresee(needs_of(plan, scene.cameras, space, bench), bench)
     run = start(plan, scene, space, flags.downscale, flags.out)
     return _complete(plan, scene, run, bench, flags, lpips=lpips)
 

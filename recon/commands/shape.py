@@ -26,8 +26,10 @@ from recon.report.page import write_report
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS
 from recon.tasks.bench import Bench
+from recon.tasks.preflight import foresee
+from recon.tasks.shape.needs import needs_of
 from recon.tasks.shape.reference import read_reference
-from recon.tasks.shape.run import Plan, finish, fit, read_plan, start
+from recon.tasks.shape.run import Plan, check, finish, fit, read_plan, start
 from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Preset, Task, preset
 from recon.training.run import Run
 
@@ -86,6 +88,8 @@ def main(name: str, argv: Sequence[str]) -> int:
         voice(f"mesh: {line}")
     for line in shape.report.warnings() if shape.report else []:
         say(f"warning: {line}")
+    check(plan)
+    foresee(needs_of(plan, bench), bench)
     run = start(plan, shape, bench, flags.out)
     return _complete(plan, shape, run, bench, flags, resume=False)
 

@@ -170,7 +170,9 @@ def fish(found: Completion) -> str:
     """For fish."""
     lines = []
     for path, flags in found.flags.items():
-        lines += [f"complete -c recon -n '__recon_is \"{path}\"' {_option(flag, words)}" for flag, words in flags.items()]
+        lines += [
+            f"complete -c recon -n '__recon_is \"{path}\"' {_option(flag, words)}" for flag, words in flags.items()
+        ]
     for path, words in found.words.items():
         lines.append(f"complete -c recon -n '__recon_is \"{path}\"' -a '{' '.join(words)}'")
     for name, flags in found.of_field.items():

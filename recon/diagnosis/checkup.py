@@ -149,6 +149,6 @@ def _data_folders() -> list[Finding]:
     return findings
 
 
-def gib(size: float) -> str:
+def gib(size: float | int) -> str:
     """Bytes for a person."""
     return f"{size / 2**30:.1f} GiB"

@@ -29,9 +29,9 @@ def shelf(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def _one_gigabyte(monkeypatch):
     """A machine on which it is cheap to ask for too much."""
-    from recon import runtime  # noqa: PLC0415
+    from recon import memory  # noqa: PLC0415
 
-    monkeypatch.setattr(runtime, "memory_bytes", lambda: 2.0**30)
+    monkeypatch.setattr(memory, "total_bytes", lambda: 2.0**30)
 
 
 def refused(result, *said, code=2):

@@ -155,9 +155,9 @@ def huge(settings, part):
 
 @pytest.mark.parametrize("part", ["field", "grid", "voxels"])
 def test_what_memory_cannot_hold_is_refused_before_a_folder_is_made(part, tiny, begin, tmp_path, monkeypatch):
-    from recon import runtime  # noqa: PLC0415
+    from recon import memory  # noqa: PLC0415
 
-    monkeypatch.setattr(runtime, "memory_bytes", lambda: 4 * 2.0**30)
+    monkeypatch.setattr(memory, "total_bytes", lambda: 4 * 2.0**30)
     with pytest.raises(ValueError, match="GiB of memory"):
         begin(huge(tiny("pe-mlp"), part), field="pe-mlp")
     assert not (tmp_path / "run").exists() and not (tmp_path / "renders").exists()

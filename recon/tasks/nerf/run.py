@@ -11,7 +11,6 @@ from warnings import warn
 import torch
 from torch import Tensor
 
-from recon import runtime
 from recon.fields import FIELDS
 from recon.geometry import Space
 from recon.metrics.image import Lpips
@@ -26,6 +25,7 @@ from recon.tasks.nerf.job import NerfJob, build_lit, build_voxels, part_of
 from recon.tasks.nerf.reference import Reference, read_reference, reference_of, write_reference
 from recon.tasks.nerf.scores import mean_scores, picture_sheets, score_views
 from recon.tasks.nerf.settings import PRESETS, NerfSettings, Preset, preset
+from recon.tasks.preflight import refuse_impossible
 from recon.training import checkpoint
 from recon.training.job import OnStep
 from recon.training.loop import Outcome, train
@@ -65,11 +65,7 @@ def check(plan: Plan, scene: Scene, space: Space) -> None:
     with torch.device("meta"):  # all checks of the field's own, but no memory
         parts = [build_lit(plan.settings, space)]
         parts += [build_voxels(plan.settings, space)] if plan.settings.voxels.share else []
-    needed = sum(b.nbytes for part in parts for b in part.buffers())
-    needed += 16 * sum(p.numel() for part in parts for p in part.parameters())  # float32, gradients and two moments
-    if needed > (there := runtime.memory_bytes()):
-        wants, has = needed / 2**30, there / 2**30
-        raise ValueError(f"training this field takes {wants:,.0f} GiB of memory, and {has:,.0f} are here")
+    refuse_impossible(parts)
     if scene.white and plan.settings.background == "black":
         raise ValueError(
             "these pictures show their object on white without alpha: a field on black could not match them"

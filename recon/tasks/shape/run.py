@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from recon import runtime
 from recon.fields import FIELDS, Field
 from recon.fields.asmr import Asmr
 from recon.files import atomic_write_bytes, atomic_write_json, read_json
@@ -25,6 +24,7 @@ from recon.runtime import Precision, Runtime
 from recon.shapes.pool import build_pool
 from recon.shapes.shape import Shape
 from recon.tasks.bench import Bench
+from recon.tasks.preflight import refuse_impossible
 from recon.tasks.shape.fitted import Fitted
 from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
 from recon.tasks.shape.reference import read_reference, write_reference
@@ -83,10 +83,7 @@ def check(plan: Plan) -> None:
         raise ValueError(f"--cells trains on a field's own grid, which only asmr has; this is {plan.field_name}")
     if plan.settings.cells and plan.task != "occ":
         raise ValueError("--cells is for recon occ: distances are learned at points")
-    needed = 16 * sum(p.numel() for p in field.parameters())  # weights, gradients and two moments in float32
-    if needed > (there := runtime.memory_bytes()):
-        wants, has = needed / 2**30, there / 2**30
-        raise ValueError(f"training this field takes {wants:,.0f} GiB of memory, and {has:,.0f} are here")
+    refuse_impossible([field])
 
 
 def fit(
