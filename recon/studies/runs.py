@@ -82,7 +82,11 @@ def select(found: Sequence[Found], **wanted: str | None) -> list[Found]:
 
 def as_plain(one: Found) -> dict[str, Any]:
     """For JSON."""
-    return {"run": str(one.folder), "name": one.name, **{k: v for k, v in vars(one).items() if k not in ("folder", "measure")}}
+    return {
+        "run": str(one.folder),
+        "name": one.name,
+        **{k: v for k, v in vars(one).items() if k not in ("folder", "measure")},
+    }
 
 
 def size_of(place: Path) -> int:
