@@ -24,6 +24,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
     "bench": Command("bench", "measure how fast the networks are, against the aims", "recon bench kernels"),
+    "runs": Command("runs", "the runs under renders/, and room for others", "recon runs --task sdf"),
     "compare": Command(
         "compare",
         "fields on the same data within one budget, or finished runs",

@@ -16,7 +16,7 @@ from recon.files import atomic_write_bytes, atomic_write_json
 from recon.studies.bench import table
 from recon.studies.bench.plot import picture
 from recon.studies.bench.run import BENCHES, measure
-from recon.training.run import renders
+from recon.training.places import renders
 
 
 @dataclass(frozen=True)

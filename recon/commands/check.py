@@ -17,7 +17,7 @@ from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
 from recon.scenes.overview import scene_picture
 from recon.scenes.region import Kind, choose_space
-from recon.training.run import renders
+from recon.training.places import renders
 
 
 @dataclass(frozen=True)

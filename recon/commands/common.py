@@ -50,16 +50,25 @@ def take_name(argv: Sequence[str], flag: str, known: Iterable[str]) -> tuple[str
 
 
 def parse_settings(
-    argv: Sequence[str], flags: type[Any], settings: Any, *, prog: str, names: Mapping[str, Iterable[str]], whose: str
+    argv: Sequence[str],
+    flags: type[Any],
+    settings: Any,
+    *,
+    prog: str,
+    names: Mapping[str, Iterable[str]],
+    whose: str,
+    given: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Any]:
     """What was typed as an object of `flags`, and `settings` with what was typed of them, the seed and the steps.
 
-    For the help: the names that were taken from the line before, and the ones whose settings these are."""
+    For the help: the names that were taken from the line before, and the ones whose settings these are. `given` are
+    flags that have another default than usual."""
     listed = "".join(f"--{name} NAME: {', '.join(known)}. " for name, known in names.items())
-    about = f"{listed}--resume RUN goes on with a run. Below: the flags of {whose}."
+    about = f"{listed}--resume RUN goes on with a run, --config RUN begins it again. Below: the flags of {whose}."
     own = ("settings", Annotated[type(settings), tyro.conf.arg(name="")], field(default=settings))
     both = make_dataclass("Flags", [own], bases=(flags,), frozen=True)
-    typed = read_flags(both, argv, prog, about)
+    default: Any = both(**given or {})
+    typed = read_flags(both, argv, prog, about, default)
     found = replace(typed.settings, train=replace(typed.settings.train, seed=typed.seed))
     if typed.steps is not None:
         if typed.steps < 1:

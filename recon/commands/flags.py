@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import tyro
 
@@ -28,12 +28,17 @@ NOT_OF_ITS_KIND = "invalid literal|could not convert|no type matching|Could not 
 """How tyro and Python begin to say that a word is no number."""
 
 
-def read_flags(kind: type[Flags], argv: Sequence[str], prog: str, about: str | None = None) -> Flags:
-    """What was typed, as an object of `kind`. ValueError, in one line, for what is wrong; --help prints and exits."""
+def read_flags(
+    kind: type[Flags], argv: Sequence[str], prog: str, about: str | None = None, default: Flags | None = None
+) -> Flags:
+    """What was typed, as an object of `kind`, laid over `default` where that is given.
+
+    ValueError, in one line, for what is wrong; --help prints and exits."""
     caught, errors = _Caught(sys.stdout), io.StringIO()
     try:
         with contextlib.redirect_stdout(caught), contextlib.redirect_stderr(errors):
-            return tyro.cli(kind, args=list(argv), prog=prog, description=about)
+            given: dict[str, Any] = {} if default is None else {"default": default}
+            return tyro.cli(kind, args=list(argv), prog=prog, description=about, **given)
     except SystemExit as stop:
         if stop.code:
             raise ValueError(explain(errors.getvalue(), prog)) from None

@@ -28,14 +28,14 @@ class Machine:
     """No progress."""
 
 
-def take_resume(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The run that --resume names, if any, and the other arguments."""
+def take_run(argv: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
+    """The run that a flag such as --resume names, if any, and the other arguments."""
     for position, word in enumerate(argv):
-        if word.startswith("--resume="):
+        if word.startswith(f"{flag}="):
             return word.split("=", 1)[1], [*argv[:position], *argv[position + 1 :]]
-        if word == "--resume":
+        if word == flag:
             if position + 1 >= len(argv):
-                raise ValueError("--resume wants a run: a folder, a name under renders/, or latest")
+                raise ValueError(f"{flag} wants a run: a folder, a name under renders/, or latest")
             return argv[position + 1], [*argv[:position], *argv[position + 2 :]]
     return None, list(argv)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from recon import runtime
+from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
 from recon.commands.common import (
     be_quiet,
+    nearest_of,
     parse_settings,
     print_files,
     print_json,
@@ -19,7 +21,7 @@ from recon.commands.common import (
     take_name,
 )
 from recon.commands.flags import read_flags
-from recon.commands.machine import EXIT, Machine, check_stop, take_resume
+from recon.commands.machine import EXIT, Machine, check_stop, take_run
 from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home
 from recon.fields import FIELDS
@@ -29,10 +31,12 @@ from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
 from recon.tasks.nerf.needs import needs_of
+from recon.tasks.nerf.reference import NAME as REFERENCE
 from recon.tasks.nerf.reference import read_reference
-from recon.tasks.nerf.run import Plan, check, finish, fit, read_plan, start
-from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, Preset, preset
+from recon.tasks.nerf.run import Plan, check, finish, fit, plan_of, read_plan, start
+from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, preset
 from recon.tasks.preflight import foresee
+from recon.training.lock import holding
 from recon.training.run import Run
 
 
@@ -74,10 +78,10 @@ class Resume(Machine):
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, train, finish, print."""
     del name
-    resumed, rest = take_resume(argv)
+    resumed, rest = take_run(argv, "--resume")
     if resumed is not None:
         return _resume(resumed, read_flags(Resume, rest, "recon nerf --resume RUN"))
-    flags, plan = _parse(rest)
+    flags, plan, old = _parse(rest)
     check_stop(flags.stop_after)
     lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
     voice = be_quiet if flags.quiet else say
@@ -85,7 +89,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     plan = replace(plan, precision=run_on.precision)
     voice(_headline(plan, flags.scene, run_on))
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
-    scene = named_scene(flags.scene, flags.downscale, bench.say)
+    scene = _load(flags, old, bench)
     space = space_for(scene, flags.space)
     voice(describe(scene, space.kind))
     bench.lap("reading")
@@ -93,6 +97,19 @@ def main(name: str, argv: Sequence[str]) -> int:
     foresee(needs_of(plan, scene.cameras, space, bench), bench)
     run = start(plan, scene, space, flags.downscale, flags.out)
     return _complete(plan, scene, run, bench, flags, lpips=lpips)
+
+
+def _load(flags: Fit, old: Path | None, bench: Bench) -> Scene:
+    """The scene; of a run that is begun again, a warning if it is not the one that the old run learned."""
+    try:
+        scene = named_scene(flags.scene, flags.downscale, bench.say)
+    except FileNotFoundError as error:
+        if old is None:
+            raise
+        raise FileNotFoundError(f"{error}; the run in {old} learned it: say where it is with --scene") from None
+    if old and (old / REFERENCE).is_file() and not read_reference(old).fits(scene):
+        say(f"warning: {flags.scene} has other pictures than the run in {old} learned; the result will differ")
+    return scene
 
 
 def _resume(name: str, flags: Resume) -> int:
@@ -103,7 +120,8 @@ def _resume(name: str, flags: Resume) -> int:
     reference = read_reference(run.folder)
     voice = be_quiet if flags.quiet else say
     precision = plan.precision if flags.precision == "auto" else flags.precision
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads, flags.malloc)
+    threads = flags.threads or plan.threads
+    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, threads, flags.malloc)
     voice(_headline(plan, f"{reference.name} (resuming {run.folder})", run_on))
     for text in warnings:
         say(f"warning: {text}")
@@ -137,16 +155,17 @@ def _complete(
     resume: bool = False,
     lpips: Lpips | None = None,
 ) -> int:
-    fitted, outcome = fit(plan, scene, run, bench, resume=resume, stop_after=flags.stop_after)
-    if outcome.status != "done":
-        say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
-    try:
-        metrics = finish(plan, fitted, outcome, run, bench, lpips=lpips)
-    except KeyboardInterrupt:
-        say(f"what was learned is kept; its views come with: recon nerf --resume {run.folder}")
-        raise
-    metrics["files"]["report"] = write_report(run).name
-    run.write_metrics(metrics)
+    with holding(run.folder):
+        fitted, outcome = fit(plan, scene, run, bench, resume=resume, stop_after=flags.stop_after)
+        if outcome.status != "done":
+            say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
+        try:
+            metrics = finish(plan, fitted, outcome, run, bench, lpips=lpips)
+        except KeyboardInterrupt:
+            say(f"what was learned is kept; its views come with: recon nerf --resume {run.folder}")
+            raise
+        metrics["files"]["report"] = write_report(run).name
+        run.write_metrics(metrics)
     if flags.json:
         print_json(metrics)
     else:
@@ -164,15 +183,32 @@ def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
     return f"recon nerf: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
 
 
-def _parse(argv: Sequence[str]) -> tuple[Any, Plan]:
-    """Names first, for they decide which other flags there are and what they default to; then everything else."""
-    field_name, rest = take_name(argv, "--field", FIELDS)
+def _parse(argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
+    """Names first, for they decide which other flags there are and what they default to; then everything else. And the
+    folder of the old run, where one is begun again."""
+    again, rest = take_run(argv, "--config")
+    field_name, rest = take_name(rest, "--field", FIELDS)
     preset_name, rest = take_name(rest, "--preset", PRESETS)
-    refuse_misspelt(rest, ("--field", "--preset", "--resume"))
-    field_name = field_name or DEFAULT_FIELD
-    chosen: Preset = preset_name or ("best" if runtime.has_gpu() else "quick")  # pyright: ignore[reportAssignmentType]
-    settings = preset(chosen, field_name)
+    refuse_misspelt(rest, ("--field", "--preset", "--resume", "--config"))
+    old, given = None, {}
+    if again is not None:
+        config, old = read_again("nerf", again)
+        plan, warnings = plan_of(config, old)
+        refuse_other_kind(
+            again, {"field": plan.field_name, "preset": plan.preset}, {"field": field_name, "preset": preset_name}
+        )
+        for text in warnings:
+            say(f"warning: {text}")
+        given = flags_again(config, plan.inputs, Fit, "scene")
+        given |= {"seed": plan.settings.train.seed, "threads": plan.threads, "precision": plan.precision}
+    else:
+        field_name = field_name or DEFAULT_FIELD
+        chosen: Any = preset_name or ("best" if runtime.has_gpu() else "quick")
+        plan = Plan(field_name, chosen, preset(chosen, field_name))
     names = {"field": FIELDS, "preset": PRESETS}
-    whose = f"{field_name}, {chosen}"
-    flags, settings = parse_settings(rest, Fit, settings, prog="recon nerf", names=names, whose=whose)
-    return flags, Plan(field_name, chosen, settings)
+    whose = f"{plan.field_name}, {plan.preset}"
+    flags, settings = parse_settings(rest, Fit, plan.settings, prog="recon nerf", names=names, whose=whose, given=given)
+    if flags.space not in get_args(Kind):  # an old run's is not checked by the parser
+        raise ValueError(f"--space {flags.space} is unknown; {nearest_of(str(flags.space), get_args(Kind))}")
+    inputs = {"scene": lasting(flags.scene), "downscale": flags.downscale, "space": flags.space}
+    return flags, replace(plan, settings=settings, threads=flags.threads, inputs=inputs), old

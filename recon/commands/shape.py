@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recon import runtime
+from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
 from recon.commands.common import (
     be_quiet,
     parse_settings,
@@ -19,18 +20,21 @@ from recon.commands.common import (
     take_name,
 )
 from recon.commands.flags import read_flags
-from recon.commands.machine import EXIT, Machine, check_stop, take_resume
+from recon.commands.machine import EXIT, Machine, check_stop, take_run
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
 from recon.report.page import write_report
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS
+from recon.shapes.shape import Shape
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import foresee
 from recon.tasks.shape.needs import needs_of
+from recon.tasks.shape.reference import NAME as REFERENCE
 from recon.tasks.shape.reference import read_reference
-from recon.tasks.shape.run import Plan, check, finish, fit, read_plan, start
-from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Preset, Task, preset
+from recon.tasks.shape.run import Plan, check, finish, fit, plan_of, read_plan, start
+from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Task, preset
+from recon.training.lock import holding
 from recon.training.run import Run
 
 
@@ -67,19 +71,17 @@ class Resume(Machine):
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, train, finish, print."""
     task: Task = "occ" if name == "occ" else "sdf"
-    resumed, rest = take_resume(argv)
+    resumed, rest = take_run(argv, "--resume")
     if resumed is not None:
         return _resume(task, resumed, read_flags(Resume, rest, f"recon {name} --resume RUN"))
-    flags, plan = _parse(task, rest)
+    flags, plan, old = _parse(task, rest)
     check_stop(flags.stop_after)
     voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
     plan = replace(plan, precision=run_on.precision)
     voice(_headline(plan, flags.shape, run_on))
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
-    shape = load(
-        flags.shape, centre=plan.settings.centre, repair=flags.repair, max_faces=flags.max_faces, seed=flags.seed
-    )
+    shape = _load(flags, plan, old)
     if task == "occ" and shape.mesh is None:
         raise ValueError(f"{flags.shape} is a point cloud, which has no inside for recon occ to learn; use recon sdf")
     for line in shape.repair.lines() if shape.repair else []:
@@ -94,6 +96,20 @@ def main(name: str, argv: Sequence[str]) -> int:
     return _complete(plan, shape, run, bench, flags, resume=False)
 
 
+def _load(flags: Fit, plan: Plan, old: Path | None) -> Shape:
+    """The shape; of a run that is begun again, a warning if it is not the one that the old run learned."""
+    how = {"centre": plan.settings.centre, "repair": flags.repair, "max_faces": flags.max_faces, "seed": flags.seed}
+    try:
+        shape = load(flags.shape, **how)
+    except FileNotFoundError as error:
+        if old is None:
+            raise
+        raise FileNotFoundError(f"{error}; the run in {old} learned it: say where it is with --shape") from None
+    if old and (old / REFERENCE).is_file() and read_reference(old).content_hash() != shape.content_hash():
+        say(f"warning: {flags.shape} is not the shape that the run in {old} learned; the result will differ")
+    return shape
+
+
 def _resume(task: Task, name: str, flags: Resume) -> int:
     check_stop(flags.stop_after)
     run = Run.open(name)
@@ -104,7 +120,8 @@ def _resume(task: Task, name: str, flags: Resume) -> int:
         )
     voice = be_quiet if flags.quiet else say
     precision = plan.precision if flags.precision == "auto" else flags.precision
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, flags.threads, flags.malloc)
+    threads = flags.threads or plan.threads
+    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, threads, flags.malloc)
     shape = read_reference(run.folder)
     voice(_headline(plan, f"{shape.name} (resuming {run.folder})", run_on))
     for text in warnings:
@@ -113,12 +130,13 @@ def _resume(task: Task, name: str, flags: Resume) -> int:
 
 
 def _complete(plan: Plan, shape: Any, run: Run, bench: Bench, flags: Fit | Resume, *, resume: bool) -> int:
-    fitted, outcome = fit(plan, shape, run, bench, resume=resume, stop_after=flags.stop_after)
-    if outcome.status != "done":
-        say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
-    metrics = finish(plan, fitted, outcome, run, bench)
-    metrics["files"]["report"] = write_report(run).name
-    run.write_metrics(metrics)
+    with holding(run.folder):
+        fitted, outcome = fit(plan, shape, run, bench, resume=resume, stop_after=flags.stop_after)
+        if outcome.status != "done":
+            say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
+        metrics = finish(plan, fitted, outcome, run, bench)
+        metrics["files"]["report"] = write_report(run).name
+        run.write_metrics(metrics)
     if flags.json:
         print_json(metrics)
     else:
@@ -135,18 +153,34 @@ def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
     return f"recon {plan.task}: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
 
 
-def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan]:
-    """Names first, for they decide which other flags there are and what they default to; then everything else."""
-    field_name, rest = take_name(argv, "--field", FIELDS)
+def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
+    """Names first, for they decide which other flags there are and what they default to; then everything else. And the
+    folder of the old run, where one is begun again."""
+    again, rest = take_run(argv, "--config")
+    field_name, rest = take_name(rest, "--field", FIELDS)
     preset_name, rest = take_name(rest, "--preset", PRESETS)
     sampler, rest = take_name(rest, "--sampler", SAMPLERS)
-    refuse_misspelt(rest, ("--field", "--preset", "--sampler", "--resume"))
-    field_name = field_name or DEFAULT_FIELD[task]
-    chosen: Preset = preset_name or ("small" if runtime.has_gpu() else "quick")  # pyright: ignore[reportAssignmentType]
-    settings = preset(task, chosen, field_name)
-    if sampler:
-        settings = replace(settings, sampler=SAMPLERS[sampler])
+    refuse_misspelt(rest, ("--field", "--preset", "--sampler", "--resume", "--config"))
+    old, given = None, {}
+    if again is not None:
+        config, old = read_again(task, again)
+        plan, warnings = plan_of(config, old)
+        refuse_other_kind(
+            again, {"field": plan.field_name, "preset": plan.preset}, {"field": field_name, "preset": preset_name}
+        )
+        for text in warnings:
+            say(f"warning: {text}")
+        given = flags_again(config, plan.inputs, Fit, "shape")
+        given |= {"seed": plan.settings.train.seed, "threads": plan.threads}
+        given |= {"precision": plan.precision, "protocol": plan.protocol}
+    else:
+        field_name = field_name or DEFAULT_FIELD[task]
+        chosen: Any = preset_name or ("small" if runtime.has_gpu() else "quick")
+        plan = Plan(task, field_name, chosen, preset(task, chosen, field_name))
+    settings = replace(plan.settings, sampler=SAMPLERS[sampler]) if sampler else plan.settings
     names = {"field": FIELDS, "preset": PRESETS, "sampler": SAMPLERS}
-    whose = f"{field_name}, {chosen}"
-    flags, settings = parse_settings(rest, Fit, settings, prog=f"recon {task}", names=names, whose=whose)
-    return flags, Plan(task, field_name, chosen, settings, flags.protocol)
+    whose = f"{plan.field_name}, {plan.preset}"
+    flags, settings = parse_settings(rest, Fit, settings, prog=f"recon {task}", names=names, whose=whose, given=given)
+    inputs = {"shape": lasting(flags.shape), "repair": flags.repair, "max_faces": flags.max_faces}
+    typed = {"protocol": flags.protocol, "threads": flags.threads, "inputs": inputs}
+    return flags, replace(plan, settings=settings, **typed), old

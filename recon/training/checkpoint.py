@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,11 +25,20 @@ import safetensors.torch
 from torch import Tensor
 
 from recon.files import atomic_write_json, read_json, sync_folder, write_and_sync, writing
+from recon.training.saved import (
+    BEST,
+    MODEL,
+    OPTIMIZER,
+    STATE,
+    STATE_LIMIT,
+    checksum,
+    newest_first,
+    read_state,
+    verified,
+)
 
-MODEL, OPTIMIZER, STATE, BEST = "model.safetensors", "optimizer.safetensors", "state.json", "best.json"
 HEADER_LIMIT = 16 * 2**20
 """Bytes of the largest safetensors header that is parsed (about 100,000 tensors)."""
-STATE_LIMIT = 2**20
 KEEP = 2
 TEMPORARY, DAMAGED = ".tmp-", "damaged-"
 
@@ -67,7 +75,7 @@ def save(
     payload = {MODEL: safetensors.torch.save(_plain(model)), OPTIMIZER: safetensors.torch.save(_plain(named))}
     files = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in payload.items()}
     about = {**state, "files": files}
-    about["checksum"] = _checksum(about)
+    about["checksum"] = checksum(about)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{TEMPORARY}*"):
@@ -96,9 +104,11 @@ def load(folder: Path, best: bool = False) -> Checkpoint:
 
     FileNotFoundError where there is none at all, ValueError where all are damaged.
     """
-    candidates = _newest_first(folder)
+    candidates = newest_first(folder)
     if not candidates:
-        raise FileNotFoundError(f"no checkpoint in {folder}; the run was stopped before its first one: start it again")
+        raise FileNotFoundError(
+            f"no checkpoint in {folder}: the run was stopped before its first one; --resume begins it again"
+        )
     if best and (name := _best_name(folder)):
         candidates.sort(key=lambda place: place.name != name)
     damage: list[str] = []
@@ -115,12 +125,12 @@ def load(folder: Path, best: bool = False) -> Checkpoint:
 
 def exists(folder: Path) -> bool:
     """Whether a run's `checkpoint/` holds any, whole or not."""
-    return bool(_newest_first(folder))
+    return bool(newest_first(folder))
 
 
 def set_aside_newer(folder: Path, used: str) -> None:
     """Renames what is newer than the checkpoint in use: it was found damaged, and must not displace a good one."""
-    for place in _newest_first(folder):
+    for place in newest_first(folder):
         if place.name == used:
             return
         aside = place.with_name(f"{DAMAGED}{place.name}")
@@ -132,13 +142,9 @@ def set_aside_newer(folder: Path, used: str) -> None:
 
 def _read(place: Path) -> Checkpoint:
     """One checkpoint, every byte checked against its hash before it is parsed."""
-    state = read_json(place / STATE, STATE_LIMIT)
-    if state.pop("checksum", None) != _checksum(state):
-        raise ValueError(f"{STATE} was changed")
-    files, step = state.pop("files", None), state.get("step")
-    if not (isinstance(files, dict) and {MODEL, OPTIMIZER} <= files.keys() and isinstance(step, int) and step >= 0):
-        raise ValueError(f"{STATE} lacks a step or the list of files")
-    tensors = {name: _parse(_verified(place / name, files[name]), name) for name in (MODEL, OPTIMIZER)}
+    state, files = read_state(place)
+    step = state["step"]
+    tensors = {name: _parse(verified(place / name, files[name]), name) for name in (MODEL, OPTIMIZER)}
     parts: dict[str, dict[str, Tensor]] = {"optimizer": {}, "random": {}}
     for key, value in tensors[OPTIMIZER].items():
         kind, _, name = key.partition("/")
@@ -146,18 +152,6 @@ def _read(place: Path) -> Checkpoint:
             raise ValueError(f"{OPTIMIZER} holds '{key}', which is neither optimiser nor random state")
         parts[kind][name] = value
     return Checkpoint(step, tensors[MODEL], parts["optimizer"], parts["random"], state, place.name)
-
-
-def _verified(path: Path, expected: Any) -> bytes:
-    """A file's bytes, if they are those that were written."""
-    if not (isinstance(expected, dict) and {"bytes", "sha256"} <= expected.keys()):
-        raise ValueError(f"{STATE} lacks the size or hash of {path.name}")
-    if (found := path.stat().st_size) != expected["bytes"]:  # before reading: a wrong file may be of any size
-        raise ValueError(f"{path.name} has {found} bytes instead of {expected['bytes']}")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-        raise ValueError(f"{path.name} was changed: its hash differs")
-    return data
 
 
 def _parse(data: bytes, name: str) -> dict[str, Tensor]:
@@ -171,10 +165,6 @@ def _parse(data: bytes, name: str) -> dict[str, Tensor]:
         raise ValueError(f"{name} is no safetensors file ({error})") from None
 
 
-def _checksum(state: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """On the host and contiguous, with memory of its own where two share it: safetensors asks for that."""
     plain: dict[str, Tensor] = {}
@@ -185,16 +175,6 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         plain[key] = tensor.clone() if memory in owners else tensor
         owners.add(memory)
     return plain
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    """Folders of checkpoints, whole or not."""
-    numbered = [
-        ((int(match[1]), int(match[2] or 1)), place)
-        for place in folder.glob("step-*")
-        if (match := re.fullmatch(r"step-(\d{1,15})(?:-(\d{1,9}))?", place.name)) and place.is_dir()
-    ]
-    return [place for _, place in sorted(numbered, reverse=True)]
 
 
 def _free_name(folder: Path, step: int) -> Path:
@@ -213,7 +193,7 @@ def _best_name(folder: Path) -> str | None:
 def _prune(folder: Path) -> None:
     """Drops all but the last two and the best; each is renamed first, so that a kill leaves no half checkpoint."""
     best = _best_name(folder)
-    for place in _newest_first(folder)[KEEP:]:
+    for place in newest_first(folder)[KEEP:]:
         if place.name != best:
             dropped = place.with_name(f"{TEMPORARY}{place.name}")
             os.rename(place, dropped)

@@ -15,7 +15,7 @@ from recon.training.checkpoint import Checkpoint
 from recon.training.job import Job
 from recon.training.optim import build_optimizer
 from recon.training.plan import TrainConfig
-from recon.training.run import Run
+from recon.training.run import LOG, Run
 
 
 class NonFinite(ArithmeticError):
@@ -65,6 +65,8 @@ class Session:
         """Starts at step 0, in a run that was never trained."""
         if checkpoint.exists(self.run.checkpoints):
             raise FileExistsError(f"{self.run.folder} was trained before: resume it, or start a new run")
+        if (self.run.folder / LOG).is_file():  # a sitting was killed before its first checkpoint
+            self.run.append_log({"event": "began again", "from_step": 0})
         self._good = self._capture()
 
     def restore(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from recon.runtime import MOST_THREADS, Precision
 from recon.training.run import overlay
 
 T = TypeVar("T")
@@ -22,6 +23,26 @@ def from_plain(default: T, saved: Mapping[str, Any]) -> tuple[T, list[str]]:
     Raises ValueError where a value fits in kind but is refused by the settings themselves."""
     merged, misfits = overlay(to_plain(default), saved)
     return _rebuild(default, merged), misfits
+
+
+def machine_of(saved: dict[str, Any]) -> tuple[Precision, int]:
+    """Takes precision and number of threads out of saved settings; today's defaults where they make no sense."""
+    inside, threads = saved.pop("precision", None), saved.pop("threads", None)
+    usable = isinstance(threads, int) and not isinstance(threads, bool) and 0 <= threads <= MOST_THREADS
+    return "bf16-inside" if inside == "bf16-inside" else "float32", threads if usable else 0
+
+
+def inputs_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed of a run's data, as its config tells; nothing of runs that are older than that."""
+    return dict(inputs) if isinstance(inputs := config.get("inputs"), Mapping) else {}
+
+
+def misfits_in_words(config: Mapping[str, Any], misfits: list[str]) -> list[str]:
+    """The warning about settings that no longer fit, if any."""
+    versions = config.get("versions")
+    made = versions.get("recon", "another version") if isinstance(versions, Mapping) else "another version"
+    listed = ", ".join(misfits)
+    return [f"settings of recon {made} that no longer fit, and were left out: {listed}"] if misfits else []
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,6 @@ import time
 import pytest
 from newest import assert_same
 
-from recon.fields import FIELDS
-
 PAPER = ("--preset", "paper-small", "--field.experts", "4", "--field.expert-width", "8", "--field.encoder-width", "16")
 PAPER += ("--field.manager-width", "8", "--field.encoder-layers", "2", "--pretrain.batch", "128")
 
@@ -30,14 +28,9 @@ def check_law(fit, recon, home, task, field, *flags, stops=(2,), steps=6):
     return whole, result.json
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_stopped_distance_run_goes_on_bit_for_bit(fit, recon, home, field):
-    check_law(fit, recon, home, "sdf", field)
-
-
-@pytest.mark.parametrize("field", ["asmr", "siren", "neural-experts"])
-def test_a_stopped_occupancy_run_goes_on_bit_for_bit(fit, recon, home, field):
-    check_law(fit, recon, home, "occ", field)
+@pytest.mark.parametrize("task, field", [("sdf", "feature-grid"), ("sdf", "siren"), ("occ", "neural-experts")])
+def test_a_stopped_run_goes_on_bit_for_bit(fit, recon, home, task, field):
+    check_law(fit, recon, home, task, field)  # every field: tests/tasks/test_resume.py
 
 
 def test_cells_walk_on_where_they_stopped(fit, recon, home, monkeypatch):

@@ -108,3 +108,12 @@ def tiny() -> Callable:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small() -> dict[str, dict[str, Any]]:
+    """Sizes of each field that train in no time, mixtures too."""
+    from recon.fields.feature_grid import FeatureGridConfig  # noqa: PLC0415
+
+    mixture = {"grid": FeatureGridConfig(resolutions=(4, 8)), "experts": 4, "expert_width": 8}
+    return {**SMALL, "neural-experts": mixture, "vanilla-moe": mixture}

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from recon import files
-from recon.training import checkpoint
+from recon.training import checkpoint, saved
 from recon.training.checkpoint import load, save
 
 MODEL = {"w": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(0), "seen": torch.tensor([True, False])}
@@ -38,9 +38,11 @@ def test_what_was_saved_comes_back_exactly(tmp_path):
     found = load(tmp_path)
     assert found.step == 7 and found.state == {"step": 7, "seconds": 1.5, "rate_factor": 0.5} and not found.warnings
     expected = {**MODEL, "w": MODEL["w"] + 7}
-    for saved, loaded in ((expected, found.model), (OPTIMIZER, found.optimizer), (RANDOM, found.random)):
-        assert saved.keys() == loaded.keys()
-        assert all(torch.equal(saved[key], loaded[key]) and saved[key].dtype == loaded[key].dtype for key in saved)
+    for written, loaded in ((expected, found.model), (OPTIMIZER, found.optimizer), (RANDOM, found.random)):
+        assert written.keys() == loaded.keys()
+        assert all(
+            torch.equal(value, loaded[key]) and value.dtype == loaded[key].dtype for key, value in written.items()
+        )
 
 
 def test_the_last_two_and_the_best_are_kept(tmp_path):
@@ -81,7 +83,7 @@ def forge(path):
     data = path.read_bytes()
     state["files"][path.name] = {"bytes": len(data), "sha256": checkpoint.hashlib.sha256(data).hexdigest()}
     del state["checksum"]
-    state["checksum"] = checkpoint._checksum(state)
+    state["checksum"] = saved.checksum(state)
     (path.parent / "state.json").write_text(json.dumps(state))
 
 
@@ -116,7 +118,7 @@ def test_forged_headers_are_refused(tmp_path, forgery):
 def test_a_state_without_sense_is_damage_not_a_crash(tmp_path, state):
     write(tmp_path, 10)
     place = write(tmp_path, 20)
-    state["checksum"] = checkpoint._checksum(state)
+    state["checksum"] = saved.checksum(state)
     (place / "state.json").write_text(json.dumps(state))
     assert load(tmp_path).step == 10
 

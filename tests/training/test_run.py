@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recon.training import run as run_module
-from recon.training.run import Run, list_runs, overlay
+from recon.training import places
+from recon.training.places import list_runs
+from recon.training.run import Run, overlay
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def at(monkeypatch, hour):
         def now(cls, tz=None):
             return cls(2025, 1, 2, hour)
 
-    monkeypatch.setattr(run_module, "datetime", Clock)
+    monkeypatch.setattr(places, "datetime", Clock)
 
 
 def test_a_run_lies_where_the_architecture_says_and_knows_what_made_it(home, monkeypatch):

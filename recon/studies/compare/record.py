@@ -12,8 +12,9 @@ from recon.studies.compare.arena import Failed, Finished
 from recon.studies.compare.contest import Contest, late
 from recon.studies.compare.plots import plot_curves
 from recon.studies.compare.results import Row, as_json, as_markdown, cells, ranked, row
-from recon.training import run as folders
-from recon.training.run import Run, renders
+from recon.training import places as folders
+from recon.training.places import renders
+from recon.training.run import Run
 
 JSON, MARKDOWN, PICTURE = "compare.json", "compare.md", "compare.png"
 FILES = {"json": JSON, "markdown": MARKDOWN, "plot": PICTURE}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from recon.tasks.nerf.settings import PRESETS, NerfSettings, Preset, preset
 from recon.tasks.preflight import refuse_impossible
 from recon.training import checkpoint
 from recon.training.job import OnStep
+from recon.training.lock import holding
 from recon.training.loop import Outcome, train
 from recon.training.progress import peak_memory
 from recon.training.run import Run
-from recon.training.settings import from_plain, to_plain
+from recon.training.settings import from_plain, inputs_of, machine_of, misfits_in_words, to_plain
 
 GLANCE = 128
 """Longest side of the pictures that are rendered while training."""
@@ -46,18 +48,26 @@ class Plan:
     settings: NerfSettings
     precision: Precision = "float32"
     """Of products, as the run began: resumed with another, it would not be the same run."""
+    threads: int = 0
+    """Of a CPU, as they were asked for: sums of other parts end in other bits."""
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What was typed of the scene, to read it again."""
 
     def as_settings(self) -> dict[str, Any]:
         """For `config.json`."""
-        return {"preset": self.preset, "precision": self.precision, **to_plain(self.settings)}
+        machine = {"precision": self.precision, "threads": self.threads}
+        return {"preset": self.preset, **machine, **to_plain(self.settings)}
 
 
 def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan, scene, space)
-    run = Run.create("nerf", scene.name, plan.field_name, plan.as_settings(), out)
-    write_reference(run.folder, reference_of(scene, space, downscale))
-    return run
+    reference = reference_of(scene, space, downscale)
+    return Run.create(
+        *("nerf", scene.name, plan.field_name, plan.as_settings(), out),
+        inputs=plan.inputs,
+        fill=lambda folder: write_reference(folder, reference),
+    )
 
 
 def check(plan: Plan, scene: Scene, space: Space) -> None:
@@ -85,17 +95,18 @@ def fit(
     """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint.
 
     `watch` is given the job as training begins; what it returns hears of each step."""
-    reference = read_reference(run.folder)
-    torch.manual_seed(plan.settings.train.seed)
-    bench.say(f"kernels: {accelerate(bench.run_on.device, bench.say)}")
-    job = _Glancing(plan, scene, reference, bench.run_on, run.folder / "images" / "training")
-    bench.lap("building")
-    if resume and not checkpoint.exists(run.checkpoints):
-        resume = False  # it was stopped before its first checkpoint
-    on_step = watch(job) if watch else None
-    outcome = train(job, job.plan, run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet)
-    bench.lap("training")
-    return _fitted(job, reference), outcome
+    with holding(run.folder):
+        reference = read_reference(run.folder)
+        torch.manual_seed(plan.settings.train.seed)
+        bench.say(f"kernels: {accelerate(bench.run_on.device, bench.say)}")
+        job = _Glancing(plan, scene, reference, bench.run_on, run.folder / "images" / "training")
+        bench.lap("building")
+        if resume and not checkpoint.exists(run.checkpoints):
+            resume = False  # it was stopped before its first checkpoint
+        on_step = watch(job) if watch else None
+        outcome = train(job, job.plan, run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet)
+        bench.lap("training")
+        return _fitted(job, reference), outcome
 
 
 class _Glancing(NerfJob):
@@ -208,22 +219,21 @@ def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoi
 
 def read_plan(run: Run) -> tuple[Plan, list[str]]:
     """The plan in a run's `config.json`, laid over today's defaults."""
-    config = run.read_config()
+    return plan_of(run.read_config(), run.folder)
+
+
+def plan_of(config: Mapping[str, Any], where: Path) -> tuple[Plan, list[str]]:
+    """The plan in a config that was read from `where`; warnings name what no longer fits."""
     task, field_name = config["task"], config["field"]
     if task != "nerf":
-        raise ValueError(f"{run.folder} is a run of '{task}', not of a scene")
+        raise ValueError(f"{where} is a run of '{task}', not of a scene")
     if field_name not in FIELDS:
-        raise ValueError(
-            f"{run.folder} used the field '{field_name}', which is unknown here; known: {', '.join(FIELDS)}"
-        )
+        raise ValueError(f"{where} used the field '{field_name}', which is unknown here; known: {', '.join(FIELDS)}")
     saved = dict(config["settings"])
-    name, inside = (saved.pop(key, None) for key in ("preset", "precision"))
+    name = saved.pop("preset", None)
+    how = machine_of(saved)
     try:
         settings, misfits = from_plain(preset(name if name in PRESETS else "quick", field_name), saved)
     except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(f"{run.folder}/config.json holds settings that can't be used: {error}") from None
-    warnings = []
-    if misfits:
-        made = config.get("versions", {}).get("recon", "another version")
-        warnings.append(f"settings of recon {made} that no longer fit, and were left out: {', '.join(misfits)}")
-    return Plan(field_name, name, settings, "bf16-inside" if inside == "bf16-inside" else "float32"), warnings
+        raise ValueError(f"{where}: its config.json holds settings that can't be used: {error}") from None
+    return Plan(field_name, name, settings, *how, inputs_of(config)), misfits_in_words(config, misfits)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +33,14 @@ from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, pre
 from recon.tasks.shape.truth import GRID, Truth, truth_of
 from recon.training import checkpoint
 from recon.training.job import OnStep
+from recon.training.lock import holding
 from recon.training.loop import Outcome, train
 from recon.training.optim import OptimConfig
+from recon.training.places import remove_folder, sweep_deleted
 from recon.training.plan import TrainConfig
 from recon.training.progress import peak_memory
 from recon.training.run import Run
-from recon.training.settings import from_plain, to_plain
+from recon.training.settings import from_plain, inputs_of, machine_of, misfits_in_words, to_plain
 
 PRETRAINING = "pretraining.json"
 """In a run's folder: what its pretraining cost, which its seconds include."""
@@ -55,6 +57,10 @@ class Plan:
     protocol: Literal["default", "paper"] = "default"
     precision: Precision = "float32"
     """Of products, as the run began: resumed with another, it would not be the same run."""
+    threads: int = 0
+    """Of a CPU, as they were asked for: sums of other parts end in other bits."""
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What was typed of the shape, to read it again."""
 
     def as_settings(self) -> dict[str, Any]:
         """For `config.json`."""
@@ -62,6 +68,7 @@ class Plan:
             "preset": self.preset,
             "protocol": self.protocol,
             "precision": self.precision,
+            "threads": self.threads,
             **to_plain(self.settings),
         }
 
@@ -69,8 +76,12 @@ class Plan:
 def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan)
-    run = Run.create(plan.task, shape.name, plan.field_name, plan.as_settings(), out)
-    write_reference(run.folder, shape)
+    settings = plan.as_settings()
+    run = Run.create(
+        *(plan.task, shape.name, plan.field_name, settings, out),
+        inputs=plan.inputs,
+        fill=lambda folder: write_reference(folder, shape),
+    )
     bench.lap("reading")
     return run
 
@@ -99,28 +110,29 @@ def fit(
     """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint.
 
     `watch` is given the job as training begins; what it returns hears of each step."""
-    settings = plan.settings
-    torch.manual_seed(settings.train.seed)
-    field = settings.field.build(3, 1)
-    bench.lap("building")
-    source = _batches(plan, shape, field, bench)
-    bench.lap("samples")
-    if settings.pretrains and not checkpoint.exists(run.checkpoints):
-        stopped = _pretrain(field, plan, run, bench)
-        bench.lap("pretraining_now")
-        if stopped:
-            return Fitted(plan.task, field, shape, bench.run_on.device), stopped
-    if settings.pretrains:
-        bench.timings["pretraining"] = pretraining_seconds(run)
-    if resume and not checkpoint.exists(run.checkpoints):
-        resume = False  # it was stopped before its first checkpoint
-    job = ShapeJob(plan.task, field, source, bench.run_on, settings)
-    on_step = watch(job) if watch else None
-    outcome = train(
-        job, settings.staged(), run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet
-    )
-    bench.lap("training")
-    return Fitted(plan.task, field, shape, bench.run_on.device), outcome
+    with holding(run.folder):
+        settings = plan.settings
+        torch.manual_seed(settings.train.seed)
+        field = settings.field.build(3, 1)
+        bench.lap("building")
+        source = _batches(plan, shape, field, bench)
+        bench.lap("samples")
+        if settings.pretrains and not checkpoint.exists(run.checkpoints):
+            stopped = _pretrain(field, plan, run, bench)
+            bench.lap("pretraining_now")
+            if stopped:
+                return Fitted(plan.task, field, shape, bench.run_on.device), stopped
+        if settings.pretrains:
+            bench.timings["pretraining"] = pretraining_seconds(run)
+        if resume and not checkpoint.exists(run.checkpoints):
+            resume = False  # it was stopped before its first checkpoint
+        job = ShapeJob(plan.task, field, source, bench.run_on, settings)
+        on_step = watch(job) if watch else None
+        outcome = train(
+            job, settings.staged(), run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet
+        )
+        bench.lap("training")
+        return Fitted(plan.task, field, shape, bench.run_on.device), outcome
 
 
 def _batches(plan: Plan, shape: Shape, field: Field, bench: Bench) -> BatchSource:
@@ -141,13 +153,12 @@ def _pretrain(field: Field, plan: Plan, run: Run, bench: Bench) -> Outcome | Non
     settings, seed = plan.settings, plan.settings.train.seed
     facts = {"field": to_plain(settings.field), "pretrain": to_plain(settings.pretrain), "seed": seed, "format": 1}
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-    path = bench.cache / f"pretrained-{key}.safetensors"
+    path, inner = bench.cache / f"pretrained-{key}.safetensors", Run(run.folder / "pretraining")
     if (seconds := _read_pretrained(field, path, bench)) is None:
         config = settings.pretrain
         optim = OptimConfig(rate=config.rate, schedule="exponential", gamma=config.gamma)
         every = max(1, min(1000, config.steps // 4))
         schedule = TrainConfig(config.steps, optim=optim, batch=config.batch, seed=seed, checkpoint_every=every)
-        inner = Run(run.folder / "pretraining")
         inner.folder.mkdir(exist_ok=True)
         bench.say(f"pretraining the manager, {config.steps:,} steps")
         job = PretrainJob(field, bench.run_on, config, seed)
@@ -161,8 +172,10 @@ def _pretrain(field: Field, plan: Plan, run: Run, bench: Bench) -> Outcome | Non
             atomic_write_bytes(path, save(state, {"seconds": repr(seconds)}))
         except OSError as error:
             bench.say(f"warning: the pretraining could not be cached ({error}); it will be made again next time")
-        shutil.rmtree(inner.folder, ignore_errors=True)
     atomic_write_json(run.folder / PRETRAINING, {"seconds": round(seconds, 3)})
+    if inner.folder.is_dir():
+        remove_folder(inner.folder)
+    sweep_deleted(run.folder)
     return None
 
 
@@ -307,24 +320,24 @@ def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoi
 
 def read_plan(run: Run) -> tuple[Plan, list[str]]:
     """The plan in a run's `config.json`, laid over today's defaults."""
-    config = run.read_config()
+    return plan_of(run.read_config(), run.folder)
+
+
+def plan_of(config: Mapping[str, Any], where: Path) -> tuple[Plan, list[str]]:
+    """The plan in a config that was read from `where`; warnings name what no longer fits."""
     task, field_name = config["task"], config["field"]
     if task not in ("sdf", "occ"):
-        raise ValueError(f"{run.folder} is a run of '{task}', not of a shape")
+        raise ValueError(f"{where} is a run of '{task}', not of a shape")
     if field_name not in FIELDS:
-        raise ValueError(
-            f"{run.folder} used the field '{field_name}', which is unknown here; known: {', '.join(FIELDS)}"
-        )
+        raise ValueError(f"{where} used the field '{field_name}', which is unknown here; known: {', '.join(FIELDS)}")
     saved = dict(config["settings"])
-    name, protocol, inside = (saved.pop(key, None) for key in ("preset", "protocol", "precision"))
+    name, protocol = (saved.pop(key, None) for key in ("preset", "protocol"))
+    how = machine_of(saved)
     try:
         default = preset(task, name if name in PRESETS else "quick", field_name)
         settings, misfits = from_plain(default, saved)
     except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(f"{run.folder}/config.json holds settings that can't be used: {error}") from None
-    warnings = []
-    if misfits:
-        made = config.get("versions", {}).get("recon", "another version")
-        warnings.append(f"settings of recon {made} that no longer fit, and were left out: {', '.join(misfits)}")
-    precision: Precision = "bf16-inside" if inside == "bf16-inside" else "float32"
-    return Plan(task, field_name, name, settings, "paper" if protocol == "paper" else "default", precision), warnings
+        raise ValueError(f"{where}: its config.json holds settings that can't be used: {error}") from None
+    protocol = "paper" if protocol == "paper" else "default"
+    inputs = inputs_of(config)
+    return Plan(task, field_name, name, settings, protocol, *how, inputs), misfits_in_words(config, misfits)
