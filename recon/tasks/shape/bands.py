@@ -11,9 +11,9 @@ from recon.tasks.shape.truth import BANDS, Truth
 
 DEFINITION = (
     "wrong: share of the volume within the band that is predicted on the wrong side; error: mean absolute difference of"
-    " predicted and true signed distance there, bias: mean difference (more than 0: too far outside), in {units}; from"
-    " the random points of trimap_iou_sampled, each by the volume that it stands for; beyond the last band from grid"
-    " points, without distances.{reason}"
+    " predicted and true signed distance there, bias: mean difference (below 0: the solid is too large), in {units};"
+    " from the random points of trimap_iou_sampled, each by the volume that it stands for; beyond the last band from"
+    " grid points, without distances.{reason}"
 )
 NO_DISTANCE = " NULL: what was predicted is no distance."
 
