@@ -101,13 +101,18 @@ def costs(record: Record) -> Html:
     ]
     if rows:
         rows.append([tag("b", text("this run in all")), tag("b", text(duration(total))), NOTHING])
-    peaks = [n for row in record.log if (n := number(row.get("peak_memory"))) is not None]
-    facts: list[tuple[str, object]] = [("most memory while training", size(max(peaks)))] if peaks else []
+    peak = peak_memory(record)
+    facts: list[tuple[str, object]] = [("most memory while training", size(peak))] if peak is not None else []
     if record.metrics.get("macs") is not None:
         facts.append(("multiply-accumulates per point", readable(record.metrics["macs"])))
     if record.metrics.get("device"):
         facts.append(("machine", record.metrics["device"]))
     return section("Time and memory", table(rows, ("stage", "time", ""), "numbers costs"), facts_table(facts))
+
+
+def peak_memory(record: Record) -> float | int | None:
+    """Bytes, of training alone."""
+    return max((n for row in record.log if (n := number(row.get("peak_memory"))) is not None), default=None)
 
 
 def doctor(record: Record) -> Html:
@@ -192,12 +197,12 @@ def files(record: Record) -> Html:
         if path.name != NAME and not path.name.startswith("."):
             name = path.name + "/" * path.is_dir()
             link = tag("a", text(name, 200), href=f"{record.link}/{quote(name, errors='replace')}")
-            rows.append([link, text(size(_bytes(path))), text(contents.get(path.name, ""))])
+            rows.append([link, text(size(bytes_of(path))), text(contents.get(path.name, ""))])
     where = note("Links work where this page and the run folder are.")
     return section("Files", table(rows), where if rows else NOTHING)
 
 
-def _bytes(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """Size of a file, or of the files in a folder; links are not followed."""
     total = 0
     for part in [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]:
