@@ -23,6 +23,7 @@ COMMANDS: dict[str, Command] = {
         "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
+    "report": Command("report", "one page about a run, or about several side by side", "recon report latest"),
     "bench": Command("bench", "measure how fast the networks are, against the aims", "recon bench kernels"),
     "runs": Command("runs", "the runs under renders/, and room for others", "recon runs --task sdf"),
     "compare": Command(

@@ -22,11 +22,11 @@ from recon.commands.common import (
 )
 from recon.commands.flags import read_flags
 from recon.commands.machine import EXIT, Machine, check_stop, take_run
+from recon.commands.report import report_of
 from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home
 from recon.fields import FIELDS
 from recon.metrics.image import Lpips
-from recon.report.page import write_report
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
@@ -164,7 +164,7 @@ def _complete(
         except KeyboardInterrupt:
             say(f"what was learned is kept; its views come with: recon nerf --resume {run.folder}")
             raise
-        metrics["files"]["report"] = write_report(run).name
+        metrics["files"]["report"] = report_of(run).name
         run.write_metrics(metrics)
     if flags.json:
         print_json(metrics)

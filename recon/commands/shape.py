@@ -21,9 +21,9 @@ from recon.commands.common import (
 )
 from recon.commands.flags import read_flags
 from recon.commands.machine import EXIT, Machine, check_stop, take_run
+from recon.commands.report import report_of
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
-from recon.report.page import write_report
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS
 from recon.shapes.shape import Shape
@@ -135,7 +135,7 @@ def _complete(plan: Plan, shape: Any, run: Run, bench: Bench, flags: Fit | Resum
         if outcome.status != "done":
             say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
         metrics = finish(plan, fitted, outcome, run, bench)
-        metrics["files"]["report"] = write_report(run).name
+        metrics["files"]["report"] = report_of(run).name
         run.write_metrics(metrics)
     if flags.json:
         print_json(metrics)

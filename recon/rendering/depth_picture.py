@@ -7,8 +7,10 @@ from collections.abc import Iterable
 import matplotlib
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+
+from recon.rendering.picture import categorical_colors
 
 WORST_ERROR = 0.25
 """The error from which on `error_heat` is brightest: one scale for all pictures, so that they can be compared."""
@@ -57,6 +59,15 @@ def normal_picture(normal: Float[Tensor, "h w 3"], opacity: Float[Tensor, "h w"]
     unit = normal.detach().cpu().double() / length
     known = length[..., 0] > 0  # false where it is no number
     return _on_white((unit + 1) / 2, opacity, known)
+
+
+def label_overlay(
+    labels: Int[np.ndarray, "h w"], count: int, rgb: Float[Tensor, "h w 3"], opacity: Float[Tensor, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """What a label below `count` at each pixel is, such as a tile: its colour, shaded by a picture, on white."""
+    colour = torch.from_numpy(categorical_colors(labels.reshape(-1), count).reshape(*labels.shape, 3) / 255)
+    light = rgb.detach().cpu().double().nan_to_num().mean(dim=-1, keepdim=True)
+    return _on_white(colour * (0.5 + light.clamp(0, 1) / 2), opacity, opacity.isfinite())
 
 
 def error_heat(pred: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

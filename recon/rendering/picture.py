@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -15,8 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from recon.files import replacing
 from recon.geometry import DOMAIN, Mesh
-from recon.rendering.camera import View
-from recon.rendering.shading import shade_mesh, trace_field
+from recon.rendering.shading import Side, see, shade, shade_mesh, trace_field
 
 __all__ = [
     "categorical_colors",
@@ -24,6 +23,8 @@ __all__ = [
     "diverging_colors",
     "error_picture",
     "label_picture",
+    "see",
+    "shade",
     "shade_mesh",
     "slice_points",
     "slices_picture",
@@ -34,6 +35,8 @@ __all__ = [
 _INK = (60, 60, 60)
 # Okabe and Ito's colours, told apart with any kind of colour vision; softened black and grey come last.
 _OKABE_ITO = ("E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7", "4D4D4D", "BBBBBB")
+MOST_COLOURS = 20
+"""Labels from which on colours repeat."""
 
 
 def diverging_colors(values: Float[np.ndarray, " v"], limit: float) -> UInt8[np.ndarray, "v 3"]:
@@ -59,19 +62,23 @@ def categorical_colors(labels: Int[np.ndarray, " v"], count: int) -> UInt8[np.nd
 
 
 def error_picture(
-    mesh: Mesh, signed_error: Float[np.ndarray, " v"], limit: float, view: View | None = None, size: int = 512
-) -> UInt8[np.ndarray, "size w 3"]:
-    """The surface coloured by its signed error at each vertex: red lies outside the true solid, blue inside it."""
-    picture = shade_mesh(mesh, view, size, diverging_colors(signed_error, limit))
-    return np.concatenate([picture, _colour_bar(limit, size)], axis=1)
+    mesh: Mesh, sides: Mapping[str, Side], signed_error: Float[np.ndarray, " v"], limit: float, columns: int = 3
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The surface from named sides, coloured by its signed error at each vertex: red lies outside the true solid."""
+    colors = diverging_colors(signed_error, limit)
+    sheet = contact_sheet([shade(mesh, side, colors) for side in sides.values()], columns, list(sides))
+    return _beside(sheet, _colour_bar(limit, next(iter(sides.values())).size))
 
 
 def label_picture(
-    mesh: Mesh, labels: Int[np.ndarray, " v"], count: int, view: View | None = None, size: int = 512
-) -> UInt8[np.ndarray, "size w 3"]:
-    """The surface coloured by a label at each vertex, such as the expert that serves it, with a legend."""
-    picture = shade_mesh(mesh, view, size, categorical_colors(labels, count), blend=False)
-    return np.concatenate([picture, _legend(labels, count, size)], axis=1)
+    mesh: Mesh, sides: Mapping[str, Side], labels: Int[np.ndarray, " v"], count: int, columns: int = 3
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The surface from named sides, coloured by a label at each vertex, such as the expert that serves it; with a
+    legend, where colours tell the labels apart."""
+    colors = categorical_colors(labels, count)
+    sheet = contact_sheet([shade(mesh, side, colors, blend=False) for side in sides.values()], columns, list(sides))
+    legend = count <= MOST_COLOURS
+    return _beside(sheet, _legend(labels, count, next(iter(sides.values())).size)) if legend else sheet
 
 
 def contact_sheet(
@@ -94,6 +101,14 @@ def contact_sheet(
         if labels:
             draw.text((x + width // 2, y + height + text // 4), labels[i], _INK, font, anchor="ma")
     return np.array(sheet)
+
+
+def _beside(sheet: UInt8[np.ndarray, "_ _ 3"], strip: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """A strip that explains a sheet, at half its height."""
+    room = np.full((sheet.shape[0], strip.shape[1], 3), 255, np.uint8)
+    top = (len(room) - len(strip)) // 2
+    room[top : top + len(strip)] = strip
+    return np.concatenate([sheet, room], axis=1)
 
 
 def slice_points(resolution: int, half: float = DOMAIN, offset: float = 0.0) -> Float32[np.ndarray, "3 n n 3"]:

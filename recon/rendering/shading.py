@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import igl
@@ -43,6 +43,24 @@ class Hits:
     colors: Float[np.ndarray, "h 3"]
 
 
+@dataclass(frozen=True)
+class Side:
+    """What the rays of one view met of a mesh: where on which faces, and the normals towards the camera."""
+
+    view: View
+    size: int
+    """Pixels of a side of the picture."""
+    supersample: int
+    ray: Int[np.ndarray, " h"]
+    face: Int[np.ndarray, " h"]
+    weights: Float[np.ndarray, "h 3"]
+    """Of the corners of the face."""
+    points: Float[np.ndarray, "h 3"]
+    normals: Float[np.ndarray, "h 3"]
+    behind: Bool[np.ndarray, " h"]
+    """Where a face is seen from its inside."""
+
+
 def shade_mesh(
     mesh: Mesh,
     view: View | None = None,
@@ -57,8 +75,53 @@ def shade_mesh(
     The default view frames the mesh. Edges sharper than 35 degrees stay sharp; a face seen from behind is dark.
     """
     view = view or View().framing(mesh.vertices)
-    hits = _cast(mesh, *view.rays(size * supersample), colors, blend)
-    return _develop(hits, view, size, supersample)
+    return shade(mesh, see(mesh, [view], size, supersample)[0], colors, blend)
+
+
+def see(mesh: Mesh, views: Sequence[View], size: int = 512, supersample: int = 2) -> list[Side]:
+    """A mesh from several sides, for any number of pictures by `shade`: casting rays is what takes the time."""
+    if not len(mesh.faces):
+        nothing, nowhere = np.zeros(0, np.int64), np.zeros((0, 3))
+        rest = (nothing, nothing, nowhere, nowhere, nowhere, nothing > 0)
+        return [Side(view, size, supersample, *rest) for view in views]
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    middle, scale = (low + high) / 2, _SIZE / max(float((high - low).max()), 1e-300)
+    vertices = np.ascontiguousarray((mesh.vertices - middle) * scale, np.float64)
+    faces = np.ascontiguousarray(mesh.faces, np.int64)
+    corner_normals = np.asarray(igl.per_corner_normals(vertices, faces, _CREASE)).reshape(-1, 3, 3)
+    face_normals = mesh.face_normals()
+    tree = igl.AABB()
+    tree.init(vertices, faces)
+    sides = []
+    for view in views:
+        origins, directions = view.rays(size * supersample)
+        start = np.ascontiguousarray((origins - middle) * scale)
+        face, t, uv = map(np.asarray, tree.intersect_ray_first(vertices, faces, start, directions))
+        ray = np.flatnonzero(face >= 0)
+        # libigl counts in C's long long: the same numbers by another name
+        face, t, directions, (u, v) = face[ray].astype(np.int64), t[ray] / scale, directions[ray], uv[ray].T
+        weights = np.stack([1 - u - v, u, v], axis=1)
+        normals = _unit(np.einsum("hk,hkc->hc", weights, corner_normals[face]))
+        behind = np.einsum("ij,ij->i", face_normals[face], directions) > 0
+        normals[behind] *= -1
+        points = origins[ray] + t[:, None] * directions
+        sides.append(Side(view, size, supersample, ray, face, weights, points, normals, behind))
+    return sides
+
+
+def shade(
+    mesh: Mesh, side: Side, colors: UInt8[np.ndarray, "v 3"] | None = None, blend: bool = True
+) -> UInt8[np.ndarray, "size size 3"]:
+    """The picture of one side, plain or with colours of the vertices (see `shade_mesh`)."""
+    hit = np.zeros((side.size * side.supersample) ** 2, bool)
+    hit[side.ray] = True
+    if colors is None:
+        color = np.broadcast_to(np.array(CLAY) / 255.0, side.normals.shape).copy()
+    else:
+        share = side.weights if blend else np.eye(3)[side.weights.argmax(axis=1)]
+        color = np.einsum("hk,hkc->hc", share, colors[mesh.faces[side.face]] / 255.0)
+    color[side.behind] *= _BEHIND
+    return _develop(Hits(hit, side.points, side.normals, color), side.view, side.size, side.supersample)
 
 
 def trace_field(
@@ -123,43 +186,6 @@ def trace_rays(
         low, high = np.where(inside, low, middle), np.where(inside, middle, high)
     order = np.argsort(ray)
     return ray[order], high[order]
-
-
-def _cast(
-    mesh: Mesh,
-    origins: Float[np.ndarray, "r 3"],
-    directions: Float[np.ndarray, "r 3"],
-    colors: UInt8[np.ndarray, "v 3"] | None,
-    blend: bool,
-) -> Hits:
-    """First hits of rays on a mesh."""
-    if not len(mesh.faces):
-        nothing = np.zeros((0, 3))
-        return Hits(np.zeros(len(origins), bool), nothing, nothing, nothing)
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    middle, scale = (low + high) / 2, _SIZE / max(float((high - low).max()), 1e-300)
-    vertices = np.ascontiguousarray((mesh.vertices - middle) * scale, np.float64)
-    faces = np.ascontiguousarray(mesh.faces, np.int64)
-    start = np.ascontiguousarray((origins - middle) * scale)
-    tree = igl.AABB()
-    tree.init(vertices, faces)
-    face, t, uv = map(np.asarray, tree.intersect_ray_first(vertices, faces, start, directions))
-    hit = face >= 0
-    face, t, directions = face[hit], t[hit] / scale, directions[hit]
-    u, v = uv[hit, 0], uv[hit, 1]
-    weights = np.stack([1 - u - v, u, v], axis=1)
-    corner_normals = np.asarray(igl.per_corner_normals(vertices, faces, _CREASE)).reshape(-1, 3, 3)
-    normals = _unit(np.einsum("hk,hkc->hc", weights, corner_normals[face]))
-    behind = np.einsum("ij,ij->i", mesh.face_normals()[face], directions) > 0
-    normals[behind] *= -1
-    if colors is None:
-        color = np.broadcast_to(np.array(CLAY) / 255.0, normals.shape).copy()
-    else:
-        corner_colors = colors[faces[face]] / 255.0
-        share = weights if blend else np.eye(3)[weights.argmax(axis=1)]
-        color = np.einsum("hk,hkc->hc", share, corner_colors)
-    color[behind] *= _BEHIND
-    return Hits(hit, origins[hit] + t[:, None] * directions, normals, color)
 
 
 def _develop(hits: Hits, view: View, size: int, supersample: int) -> UInt8[np.ndarray, "size size 3"]:

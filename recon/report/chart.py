@@ -1,4 +1,4 @@
-"""Curves over the steps of a run as inline SVG, which needs no script and takes its colours from the page."""
+"""Curves over steps or time as inline SVG, which needs no script and takes its colours from the page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from recon.report.numbers import readable
 
 WIDTH, HEIGHT = 400.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 10.0, 28.0
+COLOURS = 8
+"""Of curves in one frame; with more they repeat."""
 MOST_POINTS = 300
 """Points of a drawn curve; more would not be seen."""
 EXTREME = 1e30
@@ -63,9 +65,10 @@ def chart(
     zero: bool = True,
     unit: str = "",
     marks: Sequence[float] = (),
+    by: str = "step",
 ) -> Html:
-    """Curves in one frame with their last values beside their names; `marks` are steps where a vertical line goes, and
-    where curves are broken. `zero` begins a linear scale of positive values at 0.
+    """Curves in one frame with their last values beside their names; `marks` are places where a vertical line goes, and
+    where curves are broken; `by` says what they go along. `zero` begins a linear scale of positive values at 0.
 
     On a logarithmic scale values that are not positive are left out; nothing is drawn where no two points are left."""
     drawn = [found for curve in curves if len((found := _visible(curve, log)).x) > 1]
@@ -85,7 +88,7 @@ def chart(
         *lines,
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
-        aria_label=f"{title} by step. {about}",
+        aria_label=f"{title} by {by}. {about}",
     )
     scale = ", logarithmic" if log else ""
     head = tag("h3", text(title), tag("small", text(f" {unit}{scale}" if unit else scale.lstrip(","))))
@@ -97,7 +100,7 @@ def _legend(curves: Sequence[Curve]) -> Html:
     entries = [
         tag(
             "span",
-            tag("i", class_=f"c{colour % 4}"),
+            tag("i", class_=f"c{colour % COLOURS}"),
             text(f"{curve.name or 'last'} "),
             tag("b", text(readable(curve.y[-1], 3))),
         )
@@ -112,7 +115,7 @@ def _line(curve: Curve, x: Axis, y: Axis, colour: int, marks: Sequence[float]) -
     for at, (a, b) in enumerate(zip(curve.x, curve.y, strict=True)):
         across = at == 0 or any(curve.x[at - 1] <= mark < a for mark in marks)
         path += f"{'M' if across else 'L'}{x.place(a):.1f},{y.place(b):.1f}"
-    return tag("path", d=path, class_=f"curve c{colour % 4}")
+    return tag("path", d=path, class_=f"curve c{colour % COLOURS}")
 
 
 def _grid(x: Axis, y: Axis) -> list[Html]:

@@ -46,8 +46,12 @@ def section(title: str, *children: Html, **attributes: object) -> Html:
     return tag("section", tag("h2", text(title)), *children, **attributes) if any(children) else NOTHING
 
 
-def table(rows: Sequence[Sequence[Html]], head: Sequence[str] = (), class_: str | None = None) -> Html:
-    """Rows of cells; the first cell of each names its row. Too many rows are cut, and the last one says so."""
+def table(
+    rows: Sequence[Sequence[Html]], head: Sequence[str] = (), class_: str | None = None, sorted_by: int | None = None
+) -> Html:
+    """Rows of cells; the first cell of each names its row. Too many rows are cut, and the last one says so.
+
+    With `sorted_by`, the column by which rows ascend, a reader can sort by any (by its `quantity`, or its text)."""
     if not rows:
         return NOTHING
     lines = [
@@ -55,8 +59,18 @@ def table(rows: Sequence[Sequence[Html]], head: Sequence[str] = (), class_: str 
     ]
     if left := len(rows) - len(lines):
         lines.append(tag("tr", tag("td", text(f"and {left:,} more"), colspan=len(rows[0]))))
-    top = tag("thead", tag("tr", *(tag("th", text(name), scope="col") for name in head))) if head else NOTHING
+    heads = [
+        tag("th", text(name), scope="col", aria_sort="ascending" if column == sorted_by else None)
+        for column, name in enumerate(head)
+    ]
+    top = tag("thead", tag("tr", *heads)) if head else NOTHING
+    class_ = " ".join([*filter(None, [class_]), *(["sortable"] if sorted_by is not None else [])]) or None
     return tag("div", tag("table", top, tag("tbody", *lines), class_=class_), class_="scroll")
+
+
+def quantity(value: float | int | None, shown: str) -> Html:
+    """A number as people read it, and as tables sort by it; without one it comes last."""
+    return tag("data", text(shown), value="" if value is None else repr(value))
 
 
 def listing(lines: Sequence[Html], class_: str | None = None) -> Html:

@@ -46,6 +46,14 @@ def plain(value: object) -> str:
     return ("…" if value else "none") if isinstance(value, dict) else str(value)
 
 
+def percent(share: object) -> str:
+    """A share of 1 in per cent, to two digits where it is small."""
+    found = number(share)
+    if found is None or abs(found) > 1e6:
+        return MISSING
+    return "0 %" if found == 0 else f"{readable(100 * found, 3 if abs(found) >= 0.1 else 2)} %"
+
+
 def duration(seconds: object) -> str:
     """Seconds with one decimal below a minute, then minutes or hours."""
     found = number(seconds)

@@ -1,14 +1,18 @@
-"""One page about one run: `report.html`, which needs no network, script or other file, and shows what is there."""
+"""One page about one run: `report.html`, which needs no network and no other file, and shows what is there."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
-from importlib.resources import files as package_files
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from recon.files import atomic_write_text
+from recon.report import lineup
 from recon.report.curves import curves
+from recon.report.document import LARGEST, document
 from recon.report.film import film, frames
 from recon.report.html import NOTHING, Html, join, listing, section, tag, text
 from recon.report.numbers import duration, number, plain, readable
@@ -18,6 +22,7 @@ from recon.report.scene import brief, scene, views
 from recon.report.sections import (
     ERROR,
     NAME,
+    bands,
     costs,
     doctor,
     files,
@@ -28,44 +33,70 @@ from recon.report.sections import (
     versions,
 )
 from recon.report.tasks import task_of
+from recon.report.view import embedded, fits
 from recon.training.run import Run
 
-LARGEST = 10_000_000
-"""Bytes of the largest page."""
 HEADLINES = ("iou", "trimap_iou_0.001", "chamfer_l1", "psnr", "ssim", "lpips")
 """Scores of the first line; the first three of whatever there are where a run has none of these."""
 VIEW = re.compile(r"test_\d+")
-"""Pictures of single held-out views, which the table of views links to."""
+"""Pictures of single held-out views, of which the page shows the worst and the best."""
 
 
-def write_report(run: Run) -> Path:
-    """Writes the page of a run into its folder; its path. Only a folder that can't be written is an error."""
-    path = run.folder / NAME
-    atomic_write_text(path, render(read_record(run)))
+def write_report(run: Run, view: str | None = None, out: Path | None = None) -> Path:
+    """Writes the page of a run into its folder, or to a file; its path. Only what can't be written is an error.
+
+    `view` is a page with what was learned in 3-D (`recon.viewer.page.static_page`)."""
+    path = (run.folder / NAME) if out is None else out.absolute()
+    record = replace(read_record(run), link=link_to(run.folder, path.parent))
+    atomic_write_text(path, render(record, view=view))
     return path
 
 
-def render(record: Record, largest: int = LARGEST) -> str:
-    """The page, of at most about `largest` bytes: pictures take what the rest leaves."""
-    rest = len(_document(record, _parts(record, [], [])).encode("utf-8"))
+def link_to(folder: Path, page_folder: Path) -> str:
+    """A folder as links on a page in another one name it. It begins with a dot, so that no part is taken for more."""
+    relative = Path(os.path.relpath(folder.resolve(), page_folder.resolve())).as_posix()
+    return "." if relative == "." else f"./{quote(relative, errors='replace')}"
+
+
+def render(record: Record, largest: int = LARGEST, view: str | None = None) -> str:
+    """The page, of at most about `largest` bytes: the view takes its part, and pictures what the rest leaves."""
+    notes: list[str] = []
+    if view is not None and not fits(view, largest):
+        notes.append(f"the 3-D view is not shown: its {len(view.encode()):,} bytes do not fit into the page")
+        view = None
+    rest = len(_page(record, {}, notes, view).encode("utf-8"))
+    sources, missing_truths = _sources(record)
+    pictures, missing_pictures = embed(record.folder, sources, largest - rest)
+    shown = {picture.name: picture for picture in pictures}
+    return _page(record, shown, [*notes, *missing_truths, *missing_pictures], view)
+
+
+def _sources(record: Record) -> tuple[dict[str, object], list[str]]:
+    """Everything that the page shows pictures of, and notes about what it can't."""
     named = mapping(mapping(record.metrics.get("files")).get("images"))
-    images = {name: file for name, file in named.items() if not VIEW.fullmatch(name)}
-    images |= {glance.name: glance.file for glance in frames(record.glances)}
-    return _document(record, _parts(record, *embed(record.folder, images, largest - rest)))
+    found = {name: file for name, file in named.items() if not VIEW.fullmatch(name)}
+    single, notes = lineup.sources(record) if record.about("task") == "nerf" else ({}, [])
+    if single:
+        found.pop("views", None)  # the same views on one sheet
+    return {**found, **single, **{glance.name: glance.file for glance in frames(record.glances)}}, notes
 
 
-def _parts(record: Record, pictures: Sequence[Picture], notes: Sequence[str]) -> list[Html]:
-    """Everything on the page, in its order."""
-    glances = {glance.name for glance in record.glances}
-    sheets = [picture for picture in pictures if picture.name not in glances]
-    return [
+def _page(record: Record, pictures: Mapping[str, Picture], notes: Sequence[str], view: str | None) -> str:
+    """Everything, in its order."""
+    title = f"{name_of(record)} · {plain(record.about('field'))}"
+    single = {glance.name for glance in record.glances}
+    sheets = [p for name, p in pictures.items() if name not in single and not name.startswith("view ")]
+    parts = [
         header(record),
         warnings(record),
         gallery(sheets, task_of(record.about("task")).captions),
+        embedded(view),
         scores(record),
+        bands(record),
+        lineup.lineup(record, pictures),
         views(record),
         curves(record),
-        film(record.glances, {picture.name: picture for picture in pictures}),
+        film(record.glances, pictures),
         costs(record),
         scene(record) or doctor(record),
         surface(record),
@@ -74,22 +105,7 @@ def _parts(record: Record, pictures: Sequence[Picture], notes: Sequence[str]) ->
         files(record),
         missing([*notes, *record.notes]),
     ]
-
-
-def _document(record: Record, parts: Sequence[Html]) -> str:
-    """A whole page. Its policy makes the browser itself refuse every script and every request."""
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    style = package_files("recon.report").joinpath("page.css").read_text("utf-8")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", text(f"{_name(record)} · {plain(record.about('field'))}", 200)),
-        tag("style", Html(style)),
-    )
-    return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *parts)), lang='en')}\n"
+    return document(title, parts, view=view is not None)
 
 
 def header(record: Record) -> Html:
@@ -101,7 +117,7 @@ def header(record: Record) -> Html:
     facts.append(str(record.config.get("created", "")).replace("T", " "))
     return tag(
         "header",
-        tag("h1", text(_name(record), 200), tag("em", text(status, 100)) if status != "done" else NOTHING),
+        tag("h1", text(name_of(record), 200), tag("em", text(status, 100)) if status != "done" else NOTHING),
         tag("p", text(" · ".join(str(fact) for fact in facts if fact), 400), class_="facts"),
         _summary(record),
     )
@@ -133,7 +149,8 @@ def _summary(record: Record) -> Html:
     return tag("p", *(tag("span", part) for part in parts), class_="summary") if parts else NOTHING
 
 
-def _name(record: Record) -> str:
+def name_of(record: Record) -> str:
+    """Of what was learned."""
     return str(record.about("data") or record.folder.name)
 
 

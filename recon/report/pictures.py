@@ -16,8 +16,8 @@ from PIL import Image
 
 from recon.report.html import NOTHING, Html, tag, text
 
-ORDER = ("views", "inside", "compare", "error", "experts", "slices", "traced")
-WIDE = ("views", "inside", "compare", "slices")
+ORDER = ("views", "inside", "compare", "error", "experts", "tiles", "slices", "traced")
+WIDE = ("views", "inside", "compare", "error", "experts", "tiles", "slices")
 """Pictures that take the page's whole width,"""
 NARROW = 560
 """if they have more pixels than this."""
@@ -50,8 +50,8 @@ class Picture:
 
 
 def embed(folder: Path, files: Mapping[str, object], budget: int) -> tuple[list[Picture], list[str]]:
-    """The pictures at paths below `folder`, in the order to show them, in at most `budget` characters with all that
-    surrounds them; and a note about each that can't be shown."""
+    """The pictures (or those at paths below `folder`), in the order to show them, in at most `budget` characters with
+    all that surrounds them; and a note about each that can't be shown."""
     names = [name for name in ORDER if name in files] + sorted(set(files) - set(ORDER))
     pictures, notes = [], [f"{len(names) - MOST:,} more pictures than a page shows"] if len(names) > MOST else []
     names = names[:MOST]
@@ -60,7 +60,7 @@ def embed(folder: Path, files: Mapping[str, object], budget: int) -> tuple[list[
         # What the smaller ones leave is for those that follow.
         share = budget // (len(names) - position)
         try:
-            picture = _embed_one(name, _inside(folder, files[name]), share)
+            picture = _embed_one(name, folder, files[name], share)
         except UNREADABLE as error:
             notes.append(f"picture '{name}' is not shown: {error}")
             continue
@@ -99,19 +99,32 @@ def _inside(folder: Path, file: object) -> Path:
     return path
 
 
-def _embed_one(name: str, path: Path, limit: int) -> Picture:
+def _embed_one(name: str, folder: Path, source: object, limit: int) -> Picture:
     """A picture as its file is, or smaller where that takes more than `limit` characters."""
+    if isinstance(source, Image.Image):
+        return _shrunk(name, source, limit, _encoded(source, "PNG"))
+    path = _inside(folder, source)
     with opened(path) as image:
         if path.stat().st_size * 4 // 3 + 100 <= limit:
             return Picture(name, _uri(path.read_bytes(), KINDS[str(image.format)]), *image.size, False)
-        small = image.convert("RGB")
-    while max(small.size) >= SMALLEST_SIDE:
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=85)
-        if len(uri := _uri(buffer.getvalue(), KINDS["JPEG"])) <= limit:
-            return Picture(name, uri, *small.size, True)
-        small = small.resize((max(1, small.width * 2 // 3), max(1, small.height * 2 // 3)), Image.Resampling.LANCZOS)
+        return _shrunk(name, image.convert("RGB"), limit)
+
+
+def _shrunk(name: str, image: Image.Image, limit: int, whole: str = "") -> Picture:
+    """`whole` where it fits, else as fine a JPEG as does."""
+    if 0 < len(whole) <= limit:
+        return Picture(name, whole, *image.size, False)
+    while max(image.size) >= SMALLEST_SIDE:
+        if len(uri := _encoded(image, "JPEG", quality=85)) <= limit:
+            return Picture(name, uri, *image.size, True)
+        image = image.resize((max(1, image.width * 2 // 3), max(1, image.height * 2 // 3)), Image.Resampling.LANCZOS)
     raise ValueError(f"it does not fit into the page ({limit:,} characters are left for it)")
+
+
+def _encoded(image: Image.Image, kind: str, **options: int) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return _uri(buffer.getvalue(), KINDS[kind])
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class Record:
     """Pictures that were rendered while training."""
     notes: list[str] = field(default_factory=list)
     """What could not be read, and why."""
+    link: str = "."
+    """The folder as the page's links name it: quoted, and relative to the page."""
 
     def about(self, key: str) -> Any:
         """A fact that metrics and config both tell, such as the task."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from recon.report.html import NOTHING, Html, join, listing, note, section, table, tag, text
+from recon.report.html import NOTHING, Html, join, listing, note, quantity, section, table, tag, text
 from recon.report.numbers import MISSING, number, plain
 from recon.report.record import Record, mapping, sequence
 from recon.report.sections import bar, facts_table, score_name
@@ -55,18 +54,35 @@ def scene(record: Record) -> Html:
 
 def views(record: Record) -> Html:
     """The scores of every held-out view, the worst first."""
-    found = _views(record)
+    found = read_views(record)
     if not found:
         return NOTHING
     columns = [name for name in COLUMNS if any(name in view.scores for view in found)]
     most = max(view.scores.get("mse", 0.0) for view in found)
     lines = []
     for view in found:
-        cells = [text(format(view.scores[n], COLUMNS[n]) if n in view.scores else MISSING) for n in columns]
+        cells = [score_cell(view, name) for name in columns]
         share = max(0.0, view.scores.get("mse", 0.0) / most) if most > 0 else 0.0
-        lines.append([_name(record.folder / "images", view), *cells, bar(share)])
+        lines.append([_name(record, view), *cells, bar(share)])
     head = ["view", *(score_name(name) for name in columns), ""]
-    return section("Held-out views", note(_spread(found)), table(lines, head, "views"))
+    return section("Held-out views", note(_spread(found)), table(lines, head, "views", columns.index("psnr") + 1))
+
+
+def score_cell(view: View | None, name: str) -> Html:
+    """A score of a view; a dash where there is none."""
+    value = view.scores.get(name) if view else None
+    return quantity(value, MISSING if value is None else format(value, COLUMNS[name]))
+
+
+def read_views(record: Record) -> list[View]:
+    """Views that have a PSNR, the worst first."""
+    found = []
+    for index, row in enumerate(sequence(record.metrics.get("rows"))):
+        values = {name: number(mapping(row).get(name)) for name in COLUMNS}
+        scores = {name: float(v) for name, v in values.items() if v is not None and abs(v) < LARGEST}
+        if "psnr" in scores and "file" in row:
+            found.append(View(index, str(row["file"]), scores))
+    return sorted(found, key=lambda view: view.scores["psnr"])
 
 
 def _told(record: Record) -> dict[str, Any]:
@@ -90,17 +106,6 @@ def _box(value: object) -> str:
     return "from ({}) to ({}), in the units of the cameras".format(*corners)
 
 
-def _views(record: Record) -> list[View]:
-    """Views that have a PSNR, the worst first."""
-    found = []
-    for index, row in enumerate(sequence(record.metrics.get("rows"))):
-        values = {name: number(mapping(row).get(name)) for name in COLUMNS}
-        scores = {name: float(v) for name, v in values.items() if v is not None and abs(v) < LARGEST}
-        if "psnr" in scores and "file" in row:
-            found.append(View(index, str(row["file"]), scores))
-    return sorted(found, key=lambda view: view.scores["psnr"])
-
-
 def _spread(found: Sequence[View]) -> str:
     """From the worst to the best, in words."""
     values = [view.scores["psnr"] for view in found]
@@ -108,8 +113,9 @@ def _spread(found: Sequence[View]) -> str:
     return f"{len(values):,} views, the worst first: {about}. Bars are mean squared errors."
 
 
-def _name(folder: Path, view: View) -> Html:
+def _name(record: Record, view: View) -> Html:
     """The file of a view, and links to what the field renders there."""
     names = {"render": f"test_{view.index:03d}.png", "error": f"test_{view.index:03d}_error.png"}
-    links = [tag("a", text(word), href=f"./images/{name}") for word, name in names.items() if (folder / name).is_file()]
+    there = {word: name for word, name in names.items() if (record.folder / "images" / name).is_file()}
+    links = [tag("a", text(word), href=f"{record.link}/images/{name}") for word, name in there.items()]
     return join([text(view.file, 200), *([tag("small", join(links, " "))] if links else [])], " ")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from recon.report.html import NOTHING, Html, details, join, listing, note, section, table, tag, text
-from recon.report.numbers import MISSING, duration, number, plain, readable, size
-from recon.report.record import Record, mapping
+from recon.report.html import NOTHING, Html, details, join, listing, note, quantity, section, table, tag, text
+from recon.report.numbers import MISSING, duration, number, percent, plain, readable, size
+from recon.report.record import Record, mapping, sequence
 from recon.report.tasks import task_of
 
 NAME = "report.html"
@@ -39,6 +39,27 @@ def scores(record: Record) -> Html:
     about = "Open a name to read what it measures. ↑ more is better, ↓ less is better"
     about += "; ± is one standard error." if any(name.endswith(ERROR) for name in found) else "."
     return section("Scores", note(about), table(rows, ("score", "value", ""), "numbers")) if rows else NOTHING
+
+
+def bands(record: Record) -> Html:
+    """How wrong a solid is near its surface and far from it."""
+    told = mapping(record.metrics.get("bands"))
+    lines = [_band(mapping(row)) for row in sequence(told.get("rows"))]
+    meaning, _, reason = str(told.get("definition", "")).partition("NULL:")
+    shown = table(lines, ("distance", "points", "wrong side", "mean |error|", "bias"), "bands", sorted_by=0)
+    return (
+        section("By distance from the surface", shown, note(f"{meaning.strip()} {reason.strip()}".strip()))
+        if lines
+        else NOTHING
+    )
+
+
+def _band(row: dict[str, Any]) -> list[Html]:
+    low, high = number(row.get("from")), number(row.get("to"))
+    name = f"{plain(low)} to {plain(high)}" if high is not None else f"more than {plain(low)}"
+    wrong, *lengths = (number(row.get(key)) for key in ("wrong", "error", "bias"))
+    cells = [quantity(count := number(row.get("points")), readable(count)), quantity(wrong, percent(wrong))]
+    return [quantity(low, name), *cells, *(quantity(value, readable(value, 3)) for value in lengths)]
 
 
 def score_name(name: str) -> str:
@@ -80,13 +101,18 @@ def costs(record: Record) -> Html:
     ]
     if rows:
         rows.append([tag("b", text("this run in all")), tag("b", text(duration(total))), NOTHING])
-    peaks = [n for row in record.log if (n := number(row.get("peak_memory"))) is not None]
-    facts: list[tuple[str, object]] = [("most memory while training", size(max(peaks)))] if peaks else []
+    peak = peak_memory(record)
+    facts: list[tuple[str, object]] = [("most memory while training", size(peak))] if peak is not None else []
     if record.metrics.get("macs") is not None:
         facts.append(("multiply-accumulates per point", readable(record.metrics["macs"])))
     if record.metrics.get("device"):
         facts.append(("machine", record.metrics["device"]))
     return section("Time and memory", table(rows, ("stage", "time", ""), "numbers costs"), facts_table(facts))
+
+
+def peak_memory(record: Record) -> float | int | None:
+    """Bytes, of training alone."""
+    return max((n for row in record.log if (n := number(row.get("peak_memory"))) is not None), default=None)
 
 
 def doctor(record: Record) -> Html:
@@ -170,14 +196,13 @@ def files(record: Record) -> Html:
     for path in sorted(record.folder.iterdir()) if record.folder.is_dir() else []:
         if path.name != NAME and not path.name.startswith("."):
             name = path.name + "/" * path.is_dir()
-            link = tag("a", text(name, 200), href=f"./{quote(name, errors='replace')}")
-            rows.append([link, text(size(_bytes(path))), text(contents.get(path.name, ""))])
-    return section(
-        "Files", table(rows), note("Links work where this page lies in its run folder.") if rows else NOTHING
-    )
+            link = tag("a", text(name, 200), href=f"{record.link}/{quote(name, errors='replace')}")
+            rows.append([link, text(size(bytes_of(path))), text(contents.get(path.name, ""))])
+    where = note("Links work where this page and the run folder are.")
+    return section("Files", table(rows), where if rows else NOTHING)
 
 
-def _bytes(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """Size of a file, or of the files in a folder; links are not followed."""
     total = 0
     for part in [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 SHAPE_CAPTIONS = {
     "views": "The reconstructed surface from four sides, a quarter turn apart.",
     "compare": "The input (left) and the reconstruction (right), seen from the same side.",
-    "error": "Signed error on the reconstruction: red where it lies outside the true shape, blue where it lies inside, "
-    "pale where it is right. The scale counts in units of the normalised shape, which spans [-1, 1].",
+    "error": "Signed error on the reconstruction, from all sides: red where it lies outside the true shape, blue where "
+    "it lies inside, pale where it is right. The scale counts in units of the normalised shape, which spans [-1, 1].",
     "experts": "The expert that serves each part of the surface, and every expert's share.",
+    "tiles": "The parts of the network that serve each part of the surface, level by level, from the front and the "
+    "back: one colour, one set of weights; colours repeat.",
     "slices": "Cuts through the middle: above what the field has learned, below the truth. The bold line is the "
     "surface, thin lines are level sets; inside is negative and blue.",
     "traced": "The field itself without a mesh in between: each ray walks along the learned distance until it meets "
@@ -22,6 +24,8 @@ SCENE_CAPTIONS = {
     "its camera, and the difference (black is none, pale yellow a quarter of full brightness or more).",
     "inside": "Depth and normals of the same views. Depth: red is near and blue is far, with a scale of its own for "
     "each view. Normals: the colour is the direction in world space. White where nothing stops the ray.",
+    "tiles": "The parts of the network that serve what the worst and the best view see, level by level: one colour, "
+    "one set of weights; colours repeat.",
 }
 LAPS = {
     "reading": "reading and checking the shape",

@@ -6,12 +6,16 @@ import pytest
 import trimesh
 
 from recon.geometry import Mesh
+from recon.rendering.camera import View
 from recon.rendering.picture import (
     categorical_colors,
     contact_sheet,
     diverging_colors,
     error_picture,
     label_picture,
+    see,
+    shade,
+    shade_mesh,
     slice_points,
     slices_picture,
     write_png,
@@ -41,18 +45,36 @@ def test_labels_out_of_range_are_refused():
         categorical_colors(np.array([4]), 4)
 
 
-def test_error_picture_is_red_outside_and_explains_itself():
-    picture = error_picture(SPHERE, np.full(len(SPHERE.vertices), 0.01), 0.01, size=96).astype(int)
-    assert picture.shape[0] == 96 and picture.shape[1] > 96
-    assert picture[48, 48, 0] > picture[48, 48, 2] + 40
-    bar = picture[:, 96:]
+def sides(count, size=96):
+    looks = [View(yaw=90.0 * turn).framing(SPHERE.vertices) for turn in range(count)]
+    return dict(zip("abcdef", see(SPHERE, looks, size, 1), strict=False))
+
+
+def test_error_picture_is_red_outside_from_every_side_and_explains_itself():
+    picture = error_picture(SPHERE, sides(6), np.full(len(SPHERE.vertices), 0.01), 0.01).astype(int)
+    assert picture.shape[0] == 2 * (96 + 24) and picture.shape[1] > 3 * 96
+    for row in (48, 48 + 120):
+        for column in (48, 48 + 96, 48 + 192):
+            assert picture[row, column, 0] > picture[row, column, 2] + 40
+    bar = picture[:, 3 * 96 :]
     assert (bar[..., 2] > bar[..., 0] + 60).any() and (bar[..., 0] > bar[..., 2] + 60).any()
 
 
-def test_label_picture_shows_only_colours_that_occur():
+def test_label_picture_shows_only_colours_that_occur_and_a_legend_where_they_tell_labels_apart():
     labels = (SPHERE.vertices[:, 1] > 0).astype(np.int64)
-    picture = label_picture(SPHERE, labels, 8, size=96)
-    assert picture.shape[0] == 96 and picture.shape[1] > 96
+    assert label_picture(SPHERE, sides(2), labels, 8).shape[1] > 2 * 96
+    assert label_picture(SPHERE, sides(2), labels, 64).shape[1] == 2 * 96
+    black, white = (label_picture(SPHERE, sides(1), labels * 0 + label, 2)[20:76, 30:66] for label in (0, 1))
+    assert black[..., 0].min() > black[..., 2].max()  # orange, and then blue
+    assert white[..., 0].max() < white[..., 2].min()
+
+
+def test_sides_that_were_seen_once_give_the_pictures_that_were_cast_for_themselves():
+    view = View(yaw=20.0).framing(SPHERE.vertices)
+    colors = categorical_colors(np.arange(len(SPHERE.vertices)) % 5, 5)
+    side = see(SPHERE, [View(), view], 48)[1]
+    assert (shade(SPHERE, side, colors) == shade_mesh(SPHERE, view, 48, colors)).all()
+    assert (shade(SPHERE, side) == shade_mesh(SPHERE, view, 48)).all()
 
 
 def test_contact_sheet_keeps_each_picture_in_its_cell():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
@@ -97,6 +99,26 @@ def read_reference(folder: Path) -> Reference:
         return _parsed(about, tensors)
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}); copy the run again, or train it again") from None
+
+
+def read_truths(folder: Path, wanted: Iterable[int], grey: float = 1.0) -> dict[int, UInt8[np.ndarray, "h w 3"]]:
+    """Some held-out pictures by their places in the split, on a background, without reading the others or the cameras.
+
+    ValueError where the file or a picture in it is not what it should be."""
+    found = {}
+    try:
+        with safe_open(folder / NAME, framework="numpy") as file:
+            pictures = file.get_slice("test_images")
+            count, *_, channels = pictures.get_shape()
+            for index in wanted:
+                if not 0 <= index < count or channels not in (3, 4):
+                    raise ValueError(f"there is no picture {index} of red, green and blue among {count}")
+                picture = np.asarray(pictures[index : index + 1][0], np.float32) / 255
+                alpha = picture[..., 3:] if channels == 4 else np.float32(1)
+                found[index] = np.rint((picture[..., :3] * alpha + grey * (1 - alpha)) * 255).astype(np.uint8)
+    except (*DAMAGE, OSError) as error:
+        raise ValueError(f"held-out pictures of {folder / NAME} can't be read ({error})") from None
+    return found
 
 
 def _parsed(about: Any, tensors: dict[str, Tensor]) -> Reference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from recon.geometry import Cameras
 from recon.metrics.image import DEFINITIONS, mse, psnr, ssim
-from recon.rendering.depth_picture import colour_picture, depth_picture, error_heat, normal_picture
+from recon.rendering.depth_picture import colour_picture, depth_picture, error_heat, label_overlay, normal_picture
 from recon.rendering.picture import contact_sheet, write_png
-from recon.tasks.nerf.fitted import Fitted
+from recon.tasks.maps import Parts, parts_of
+from recon.tasks.nerf.fitted import Fitted, Picture
 
 SHOWN = 5
 """Held-out views on the sheet: the worst, the best, and others between them."""
@@ -84,7 +86,8 @@ def picture_sheets(fitted: Fitted, rows: list[dict[str, Any]], folder: Path) -> 
     cameras = fitted.reference.cameras.select(list(fitted.reference.test))
     views: list[UInt8[np.ndarray, "h w 3"]] = []
     inside: list[UInt8[np.ndarray, "h w 3"]] = []
-    labels = []
+    labels, tiles, titles = [], [], []
+    parts = parts_of(fitted.lit.radiance.field)
     for index in chosen:
         picture = fitted.render(cameras, index, normals=True)
         truth = fitted.reference.truth(index, fitted.background)
@@ -92,10 +95,29 @@ def picture_sheets(fitted: Fitted, rows: list[dict[str, Any]], folder: Path) -> 
         labels += [f"{Path(rows[index]['file']).name}", f"{rows[index]['psnr']:.2f} dB", "error"]
         assert picture.normal is not None
         inside += [depth_picture(picture.depth, picture.opacity), normal_picture(picture.normal, picture.opacity)]
+        if parts and index in (chosen[0], chosen[-1]):
+            tiles += [colour_picture(picture.rgb), *_tiles(fitted, parts, cameras, index, picture)]
+            titles += [Path(rows[index]["file"]).name, *(part.title for part in parts)]
     write_png(folder / "views.png", contact_sheet([_enlarged(v) for v in views], 3, labels))
     names = ["depth", "normals"] * count
     write_png(folder / "inside.png", contact_sheet([_enlarged(v) for v in inside], 4 if count > 1 else 2, names))
-    return {"views": "images/views.png", "inside": "images/inside.png"}
+    drawn = {"views": "images/views.png", "inside": "images/inside.png"}
+    if tiles:
+        write_png(folder / "tiles.png", contact_sheet([_enlarged(v) for v in tiles], 1 + len(parts), titles))
+        drawn["tiles"] = "images/tiles.png"
+    return drawn
+
+
+def _tiles(
+    fitted: Fitted, parts: Sequence[Parts], cameras: Cameras, view: int, picture: Picture
+) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Which part of the field serves each place that a camera sees, one picture for each way of dividing space."""
+    rays = cameras.view_rays(view)
+    points = rays.origin + picture.depth.reshape(-1, 1) * rays.direction
+    u = fitted.lit.radiance.space.to_cube(points.to(fitted.device))
+    shape = tuple(picture.opacity.shape)
+    found = [(part.at(u).numpy().reshape(shape), part.count) for part in parts]
+    return [label_overlay(labels, count, picture.rgb, picture.opacity) for labels, count in found]
 
 
 def _enlarged(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:

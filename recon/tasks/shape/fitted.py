@@ -25,17 +25,22 @@ from recon.rendering.picture import (
     diverging_colors,
     error_picture,
     label_picture,
+    see,
+    shade,
+    shade_mesh,
     slice_points,
     slices_picture,
+    trace_field,
     write_png,
 )
-from recon.rendering.shading import shade_mesh, trace_field
+from recon.rendering.shading import Side
 from recon.shapes.shape import Shape
 from recon.surfaces.export import write_mesh
 from recon.surfaces.extract import Extraction, extract_adaptive, extract_dense
 from recon.surfaces.grid import Progress
 from recon.surfaces.normals import field_normals
 from recon.surfaces.topology import clean, describe
+from recon.tasks.maps import parts_of
 from recon.tasks.shape.settings import LOGIT_SCALE, Task
 
 Colour = Literal["none", "error", "expert"]
@@ -68,7 +73,11 @@ class Fitted:
 
     def inside(self, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
         """Whether points of the normalised frame are inside the learned solid."""
-        return (self.values(torch.from_numpy(points.astype(np.float32))) < 0).cpu().numpy()
+        return self.distance(points) < 0
+
+    def distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """The field at points of the normalised frame: what sdf takes for their signed distance."""
+        return self.values(torch.from_numpy(points.astype(np.float32))).cpu().numpy()
 
     def extract(
         self,
@@ -142,19 +151,37 @@ class Fitted:
         return {name: f"{folder.name}/{name}.png" for name in drawn}
 
     def _mesh_pictures(self, mesh: Mesh, framed: View, size: int) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
-        sides = [replace(framed, yaw=framed.yaw + turn) for turn in (0.0, 90.0, 180.0, 270.0)]
-        views = [shade_mesh(mesh, side, size) for side in sides]
-        drawn = {"views": contact_sheet(views, 2, [f"{side.yaw:.0f}°" for side in sides])}
+        turns = {
+            f"{framed.yaw + turn:.0f}°": replace(framed, yaw=framed.yaw + turn) for turn in (0.0, 90.0, 180.0, 270.0)
+        }
+        turns |= {"from above": replace(framed, pitch=80.0), "from below": replace(framed, pitch=-80.0)}
+        sides = dict(zip(turns, see(mesh, _one_scale(list(turns.values()), self._true_corners()), size), strict=True))
+        level = list(sides)[:4]
+        views = [shade(mesh, sides[name]) for name in level]
+        drawn = {"views": contact_sheet(views, 2, level)}
         if self.shape.mesh is not None:
-            drawn["compare"] = contact_sheet(
-                [shade_mesh(self.shape.mesh, framed, size), views[0]], 2, ["input", "reconstruction"]
-            )
+            true = shade_mesh(self.shape.mesh, sides[level[0]].view, size)
+            drawn["compare"] = contact_sheet([true, views[0]], 2, ["input", "reconstruction"])
         error = self.signed_error(mesh)
-        drawn["error"] = error_picture(mesh, error, error_limit(error), framed, size)
-        labels = self.experts(mesh)
-        if labels is not None:
-            drawn["experts"] = label_picture(mesh, labels, self.expert_count, framed, size)
-        return drawn
+        drawn["error"] = error_picture(mesh, sides, error, error_limit(error))
+        return drawn | self._parts_pictures(mesh, {name: sides[name] for name in level})
+
+    def _parts_pictures(self, mesh: Mesh, sides: dict[str, Side]) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+        """The experts from all sides; or levels of tiles side by side, from the front and the back."""
+        x = torch.from_numpy(mesh.vertices.astype(np.float32)).to(self.device) / DOMAIN
+        found = [(parts, parts.at(x).numpy()) for parts in parts_of(self.field)]
+        if not found:
+            return {}
+        if found[0][0].kind == "experts":
+            parts, labels = found[0]
+            return {"experts": label_picture(mesh, sides, labels, parts.count, 2)}
+        pairs = [sides[name] for name in list(sides)[::2]]
+        tiles = [
+            shade(mesh, side, categorical_colors(labels, parts.count), blend=False)
+            for side in pairs
+            for parts, labels in found
+        ]
+        return {"tiles": contact_sheet(tiles, len(found), [parts.title for parts, _ in found] * len(pairs))}
 
     def _slices(self) -> UInt8[np.ndarray, "_ _ 3"]:
         points = slice_points(160)
@@ -173,6 +200,13 @@ class Fitted:
             return self.shape.mesh.vertices
         assert self.shape.cloud is not None
         return self.shape.cloud.points
+
+
+def _one_scale(views: list[View], corners: Float[np.ndarray, "n 3"]) -> list[View]:
+    """Each look with its own middle, all so near that everything fits into the largest."""
+    framed = [view.framing(corners) for view in views]
+    radius = max(view.radius for view in framed)
+    return [replace(view, radius=radius) for view in framed]
 
 
 def error_limit(error: Float[np.ndarray, " v"]) -> float:

@@ -259,7 +259,8 @@ def evaluate(plan: Plan, fitted: Fitted, run: Run, bench: Bench, mesh: Any = Non
     truth = truth_of(fitted.shape, 0, plan.protocol, bench.cache)
     bench.lap("truth")
     solid = fitted.shape.mesh is not None
-    scores = score(fitted.inside if solid else None, mesh, fitted.shape, truth, protocol=plan.protocol)
+    inside, distance = (fitted.inside if solid else None), (fitted.distance if plan.task == "sdf" else None)
+    scores = score(inside, mesh, fitted.shape, truth, distance=distance, protocol=plan.protocol)
     if isinstance(fitted.field, Asmr) and solid:
         scores = _with_grid_iou(scores, fitted, truth)
     bench.lap("scores")
@@ -279,6 +280,7 @@ def evaluate(plan: Plan, fitted: Fitted, run: Run, bench: Bench, mesh: Any = Non
         "files": {},
         "scores": scores.values,
         "definitions": scores.definitions,
+        "bands": scores.bands,
         "rows": [{"shape": fitted.shape.name, "source": fitted.shape.source, **scores.values}],
         "resolution": resolution,
         "settings": to_plain(config),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -23,6 +24,7 @@ from recon.metrics.surface import (
 )
 from recon.shapes.distance import MeshDistance
 from recon.shapes.shape import Shape
+from recon.tasks.shape.bands import by_distance
 from recon.tasks.shape.truth import BANDS, GRID, Truth
 
 SURFACE_SAMPLES = 200_000
@@ -37,6 +39,7 @@ BETWEEN = (
 """Scores of one surface against another."""
 
 Inside = Callable[[Float[np.ndarray, "n 3"]], Bool[np.ndarray, " n"]]
+Distance = Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]
 
 
 @dataclass(frozen=True)
@@ -45,22 +48,32 @@ class Scores:
 
     values: dict[str, float | None]
     definitions: dict[str, str]
+    bands: dict[str, Any] | None = None
+    """Errors by distance from the surface (`bands.by_distance`)."""
 
     def with_extra(self, name: str, value: float, definition: str) -> Scores:
         """One more score."""
-        return _scores({**self.values, name: value}, {**self.definitions, name: definition})
+        return _scores({**self.values, name: value}, {**self.definitions, name: definition}, self.bands)
 
 
 def score(
-    inside: Inside | None, mesh: Mesh, shape: Shape, truth: Truth, *, protocol: str = "default", seed: int = 0
+    inside: Inside | None,
+    mesh: Mesh,
+    shape: Shape,
+    truth: Truth,
+    *,
+    distance: Distance | None = None,
+    protocol: str = "default",
+    seed: int = 0,
 ) -> Scores:
-    """All scores of a prediction: `inside` tells a solid (None where there is none), `mesh` is its surface.
+    """All scores of a prediction: `inside` tells a solid (None where there is none), `mesh` is its surface, `distance`
+    (where that is what was learned) is the signed distance whose negative values are the solid.
 
-    Both are in the normalised frame of `shape`."""
+    All are in the normalised frame of `shape`."""
     values: dict[str, float | None] = {}
     definitions: dict[str, str] = {}
     ruler = truth.ruler
-    _solid_scores(values, definitions, inside, truth, seed)
+    bands = _solid_scores(values, definitions, inside, truth, seed=seed, distance=distance)
     rng = np.random.default_rng(seed)
     if 0 < len(mesh.faces) <= MOST_FACES:
         values.update(_between(mesh, shape, rng, ruler.scale))
@@ -89,13 +102,19 @@ def score(
             f"1e5 times the sum of the two mean squared distances between {PAPER_SAMPLES:,} random input vertices and "
             f"{PAPER_SAMPLES:,} points of the marching-cubes mesh at {GRID}^3 (Neural Experts' code), {ruler.units}."
         )
-    return _scores(values, definitions)
+    return _scores(values, definitions, bands)
 
 
 def _solid_scores(
-    values: dict[str, float | None], definitions: dict[str, str], inside: Inside | None, truth: Truth, seed: int
-) -> None:
-    """IoU and Trimap IoU on the grid, and Trimap IoU from random points near the surface."""
+    values: dict[str, float | None],
+    definitions: dict[str, str],
+    inside: Inside | None,
+    truth: Truth,
+    *,
+    seed: int,
+    distance: Distance | None = None,
+) -> dict[str, Any] | None:
+    """IoU and Trimap IoU on the grid, and Trimap IoU from random points near the surface; errors by distance."""
     grid = f"{truth.ruler.grid}, {truth.ruler.units}"
     reason = " NULL: a point cloud has no inside." if inside is None else ""
     definitions["iou"] = f"{DEFINITIONS['iou']}; {grid}.{reason}"
@@ -109,7 +128,9 @@ def _solid_scores(
         if predicted is not None:
             pick = truth.band_index
             values[name] = trimap_iou(predicted[pick], truth.inside.reshape(-1)[pick], truth.band_distance, reach)
-    near = inside(truth.near_points) if inside is not None else None
+    near_values = distance(truth.near_points) if inside is not None and distance is not None else None
+    near = inside(truth.near_points) if inside is not None and near_values is None else None
+    near = near if near_values is None else near_values < 0
     weights = truth.near_weight
     for band, reach in zip(BANDS, truth.ruler.bands, strict=True):
         name = f"trimap_iou_sampled_{band:g}"
@@ -122,6 +143,7 @@ def _solid_scores(
         if near is not None:
             estimate = weighted_iou(near[within], truth.near_inside[within], weights[within])
             values[name], values[f"{name}_standard_error"] = estimate.iou, estimate.standard_error
+    return by_distance(truth, near, predicted, near_values) if near is not None and predicted is not None else None
 
 
 def _between(mesh: Mesh, shape: Shape, rng: np.random.Generator, scale: float) -> dict[str, float]:
@@ -149,9 +171,11 @@ def _paper_chamfer(mesh: Mesh, shape: Shape, rng: np.random.Generator) -> float:
     return 1e5 * chamfer(nearest(pred, true)[0], nearest(true, pred)[0]).l2
 
 
-def _scores(values: dict[str, float | None], definitions: dict[str, str]) -> Scores:
+def _scores(
+    values: dict[str, float | None], definitions: dict[str, str], bands: dict[str, Any] | None = None
+) -> Scores:
     """JSON has no NaN: a score that can't be had is null, and its definition says why."""
     numbers = {name: float(v) if v is not None and math.isfinite(v) else None for name, v in values.items()}
     empty = " NULL: neither solid holds one of these points."  # all that makes an IoU, and its error, undefined
     reasons = {name: empty for name, v in numbers.items() if v is None and "NULL:" not in definitions[name]}
-    return Scores(numbers, {name: text + reasons.get(name, "") for name, text in definitions.items()})
+    return Scores(numbers, {name: text + reasons.get(name, "") for name, text in definitions.items()}, bands)
