@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-JSON_LIMIT = 64 * 2**20
+JSON_LIMIT = 32 * 2**20
 """Bytes of the largest JSON file that is read; ours are far smaller."""
+TENSORS_HEADER_LIMIT = 16 * 2**20
+"""Bytes of the longest list of contents of a safetensors file that is parsed: about 100,000 tensors."""
 STALE_SECONDS = 3600.0
 """Age from which the temporary file of a small write is the leftover of a killed process."""
 
@@ -105,6 +107,16 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"{path} must hold a JSON object, found a {type(data).__name__}")
     return data
+
+
+def check_tensors(path: Path, limit: int) -> None:
+    """ValueError where a safetensors file is larger than `limit`, or lists more than any of ours: before it is parsed."""
+    if (size := path.stat().st_size) > limit:
+        raise ValueError(f"{path} has {size:,} bytes, more than the {limit:,} that are read")
+    with open(path, "rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > min(TENSORS_HEADER_LIMIT, size - 8):
+        raise ValueError(f"{path} is no safetensors file: it says that its header has {header:,} bytes")
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

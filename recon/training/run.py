@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import recon
 from recon.files import atomic_write_json, atomic_write_text, read_json, writing
+from recon.training.log import read_rows
 
 CONFIG, METRICS, LOG, LATEST = "config.json", "metrics.json", "log.jsonl", "latest"
 
@@ -85,19 +86,7 @@ class Run:
 
     def read_log(self) -> list[dict[str, Any]]:
         """Rows of `log.jsonl` that still hold: those undone by a rollback or an older checkpoint are left out."""
-        rows: list[dict[str, Any]] = []
-        path = self.folder / LOG
-        for line in path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # the half line of a killed process
-            if not isinstance(row, dict):
-                continue
-            if isinstance(back := row.get("from_step"), int):
-                rows = [old for old in rows if not ("event" not in old and old.get("step", 0) > back)]
-            rows.append(row)
-        return rows
+        return read_rows(self.folder / LOG)
 
 
 def overlay(defaults: Mapping[str, Any], saved: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -112,7 +101,7 @@ def overlay(defaults: Mapping[str, Any], saved: Mapping[str, Any]) -> tuple[dict
             misfits += [f"{key}.{name}" for name in inner]
         elif _kind(defaults[key]) in (_kind(value), "null") or value is None:
             merged[key] = value
-        elif isinstance(defaults[key], float) and _kind(value) == "integer":
+        elif isinstance(defaults[key], float) and _kind(value) == "integer" and abs(value) < 2**53:
             merged[key] = float(value)
         else:
             misfits.append(key)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from recon.training.run import overlay
 
 T = TypeVar("T")
+MOST_LAYERS = 1000
+"""Layers, or levels of a grid, of the deepest network that a file may ask for: making a billion of them takes hours."""
 
 
 def to_plain(settings: Any) -> dict[str, Any]:
@@ -21,7 +23,17 @@ def from_plain(default: T, saved: Mapping[str, Any]) -> tuple[T, list[str]]:
 
     Raises ValueError where a value fits in kind but is refused by the settings themselves."""
     merged, misfits = overlay(to_plain(default), saved)
+    _check_layers(merged)
     return _rebuild(default, merged), misfits
+
+
+def _check_layers(settings: Mapping[str, Any]) -> None:
+    """ValueError for a network that is deeper than any; how wide it may be is known where it is built."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            _check_layers(value)
+        elif key.endswith(("layers", "levels")) and isinstance(value, int) and value > MOST_LAYERS:
+            raise ValueError(f"{key} must be at most {MOST_LAYERS:,}, got {value:,}")
 
 
 def _plain(value: Any) -> Any:

@@ -62,6 +62,8 @@ VALUES: tuple[Any, ...] = (
 """Values in the place of one of JSON's."""
 DEEP = (3, 60, 900, 5000, 100_000)
 """How deep brackets are nested."""
+LARGEST = 2**21
+"""Bytes of a damaged file at most: what large ones cost is measured by itself."""
 MOST = 20_000
 """Bytes of a text in which a word is looked for."""
 STRUCTURED = {".glb": 12, ".safetensors": 0}
@@ -84,7 +86,7 @@ def mutate(
     else:
         kinds += [lambda d: _text_head(d, rng, words), lambda d: _integers(d, rng), lambda d: _integers(d, rng)]
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 6))):
-        data = rng.choice(kinds)(data)
+        data = rng.choice(kinds)(data)[:LARGEST]
     return data
 
 

@@ -16,13 +16,14 @@ from mutate import mutate
 from samples import Files
 from tiny_job import TinyJob
 
+from recon import runtime
 from recon.data.archive import Limits, unpack
-from recon.metrics.image import Lpips
 from recon.report.page import write_report
 from recon.scenes.images import read_header, read_picture
 from recon.scenes.read import read_scene
 from recon.shapes.load import read
 from recon.studies.compare.finished import read_finished, tabulate
+from recon.studies.compare.results import as_markdown, as_text, cells
 from recon.tasks.nerf import reference as scene_reference
 from recon.tasks.nerf import run as scene_run
 from recon.tasks.shape import reference as shape_reference
@@ -76,6 +77,16 @@ def _plan(folder: Path) -> object:
     return plan(Run(folder))
 
 
+def _opened(folder: Path) -> object:
+    reopen = scene_run.reopen if Run(folder).read_config()["task"] == "nerf" else shape_run.reopen
+    return reopen(Run(folder), runtime.start("cpu", "float32", 0, 1, "default"))
+
+
+def _compared(folder: Path) -> object:
+    rows, extra, _ = tabulate(read_finished([str(folder)]))
+    return as_text(cells(rows, extra)), as_markdown(cells(rows, extra))
+
+
 def _reopened(folder: Path) -> object:
     return train(TinyJob(), samples.PLAN, Run(folder / "run"), resume=True, stop_after=4, quiet=True)
 
@@ -115,11 +126,13 @@ READERS: dict[str, Reader] = {
     "gz": Reader(_archive, lambda: samples.archives("gz"), writes=True),
     "bz2": Reader(_archive, lambda: samples.archives("bz2"), writes=True),
     "checkpoint": Reader(_reopened, samples.trained, fragile=("run/checkpoint/",), mend=samples.repaired, writes=True),
+    "run": Reader(
+        _opened, samples.trained_runs, fragile=("config.json", "config.json", "checkpoint/"), mend=samples.repaired
+    ),
     "shape-reference": Reader(shape_reference.read_reference, samples.shape_references),
     "scene-reference": Reader(scene_reference.read_reference, samples.scene_references),
-    "lpips-weights": Reader(lambda folder: Lpips(folder / "weights.safetensors"), samples.weights),
     "config": Reader(_plan, runs, fragile=("config.json",)),
-    "metrics": Reader(lambda folder: tabulate(read_finished([str(folder)])), runs, fragile=("metrics.json",)),
+    "metrics": Reader(_compared, runs, fragile=("metrics.json",)),
     "log": Reader(lambda folder: Run(folder).read_log(), runs, fragile=("log.jsonl",)),
     "report": Reader(
         lambda folder: write_report(Run(folder)), runs, fragile=(*RECORDS, "reference", "images"), writes=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bz2
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -13,6 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,14 @@ import trimesh
 from PIL import Image
 from tiny_job import TinyJob
 
+from recon.fields import FIELDS
 from recon.geometry import Box, Mesh, Space
 from recon.scenes.read import read_scene
 from recon.shapes.load import PointCloud
 from recon.shapes.shape import from_mesh, from_points
 from recon.tasks.nerf import reference as scene_reference
+from recon.tasks.nerf.job import build_lit
+from recon.tasks.nerf.settings import NerfSettings
 from recon.tasks.nerf.settings import preset as scene_preset
 from recon.tasks.shape import reference as shape_reference
 from recon.tasks.shape.settings import preset as shape_preset
@@ -39,6 +44,12 @@ from recon.training.settings import to_plain
 Files = dict[str, bytes]
 """A valid input: contents by path."""
 VIEWS, WIDTH, HEIGHT, FOCAL = 4, 8, 6, 9.0
+SMALL: dict[str, dict[str, Any]] = {
+    "siren": {"width": 8, "layers": 2},
+    "hash-grid": {"levels": 2, "table_log2": 6, "coarsest": 2, "finest": 4, "width": 4},
+    "neural-experts": {"expert_width": 4, "encoder_width": 8, "manager_width": 4, "manager_encoder_width": 4},
+    "loe": {"width": 4, "layers": 3, "frequencies": 2, "tiles": (2, 2, 2)},
+}
 PLAN = TrainConfig(steps=4, batch=16, checkpoint_every=2)
 
 
@@ -119,7 +130,11 @@ def off() -> list[Files]:
     data = BOX.export(file_type="off").encode()
     return [
         {"mesh.off": data},
-        {"mesh.off": b"OFF8 2 0\n" + b"0 0 1\n1 0 0\n" * 4 + b"4 0 1 2 3 255 0 0\n3 4 5 6\n# end\n"},
+        {
+            "mesh.off": b"OFF8 2 0\n"
+            + b"".join(b"%d %d %d\n" % (n & 1, n >> 1 & 1, n >> 2) for n in range(8))
+            + b"4 0 1 2 3 255 0 0\n3 4 5 6\n# end\n"
+        },
     ]
 
 
@@ -370,6 +385,27 @@ def trained() -> list[Files]:
     return [files_of(write)]
 
 
+def trained_runs() -> list[Files]:
+    """Runs of small networks, with weights: three of a shape, one of a scene."""
+    found = []
+    for name, small in SMALL.items():
+        config = replace(FIELDS[name], **small)
+        task, reference = ("nerf", scene_references()[0]) if name == "loe" else ("sdf", shape_references()[0])
+        settings = replace(
+            scene_preset("quick", name) if task == "nerf" else shape_preset("sdf", "quick", name), field=config
+        )
+        if isinstance(settings, NerfSettings):
+            settings = replace(settings, rays=replace(settings.rays, grid=4))
+            space = Space("box", Box((-1, -1, -1), (1, 1, 1)))
+            state = {f"lit.{key}": value for key, value in build_lit(settings, space).state_dict().items()}
+        else:
+            state = config.build(3, 1).state_dict()
+        weights = files_of(lambda folder, s=state: checkpoint.save(folder / "checkpoint", s, {}, {}, {"step": 3}))
+        about = {"task": task, "data": "box", "field": name, "settings": {**to_plain(settings), "preset": "quick"}}
+        found.append({"config.json": json.dumps(about).encode(), **weights, **reference})
+    return found
+
+
 def repaired(files: Files) -> Files:
     """Hashes of checkpoints made right again, as whoever forges one would."""
     found = dict(files)
@@ -379,9 +415,9 @@ def repaired(files: Files) -> Files:
             state = json.loads(files[name])
             for part in (checkpoint.MODEL, checkpoint.OPTIMIZER):
                 data = files[f"{folder}/{part}"]
-                state["files"][part] = {"bytes": len(data), "sha256": checkpoint.hashlib.sha256(data).hexdigest()}
+                state["files"][part] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             state.pop("checksum", None)
-            state["checksum"] = checkpoint._checksum(state)
+            state["checksum"] = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
             found[name] = json.dumps(state).encode()
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
@@ -408,9 +444,3 @@ def archives(kind: str) -> list[Files]:
             info.size = len(data)
             file.addfile(info, io.BytesIO(data))
     return [{"archive.tar": buffer.getvalue()}]
-
-
-def weights() -> list[Files]:
-    """A few tensors, as LPIPS's weights would come."""
-    tensors = {"features.0.weight": torch.zeros(2, 3), "lin0.model.1.weight": torch.zeros(1)}
-    return [{"weights.safetensors": checkpoint.safetensors.torch.save(tensors)}]

@@ -25,6 +25,7 @@ from recon.runtime import Precision, Runtime
 from recon.shapes.pool import build_pool
 from recon.shapes.shape import Shape
 from recon.tasks.bench import Bench
+from recon.tasks.rebuild import rebuilt
 from recon.tasks.shape.fitted import Fitted
 from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
 from recon.tasks.shape.reference import read_reference, write_reference
@@ -299,11 +300,7 @@ def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoi
     plan, warnings = read_plan(run)
     saved = checkpoint.load(run.checkpoints)
     shape = read_reference(run.folder)
-    field = plan.settings.field.build(3, 1)
-    try:
-        field.load_state_dict(saved.model)
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint of {run.folder} does not fit its config.json: {error}") from None
+    field = rebuilt(lambda: plan.settings.field.build(3, 1), saved.model, run.folder)
     fitted = Fitted(plan.task, field.to(run_on.device), shape, run_on.device)
     return plan, fitted, saved, [*warnings, *saved.warnings]
 
@@ -327,7 +324,8 @@ def read_plan(run: Run) -> tuple[Plan, list[str]]:
         raise ValueError(f"{run.folder}/config.json holds settings that can't be used: {error}") from None
     warnings = []
     if misfits:
-        made = config.get("versions", {}).get("recon", "another version")
+        versions = config.get("versions")
+        made = versions.get("recon", "another version") if isinstance(versions, dict) else "another version"
         warnings.append(f"settings of recon {made} that no longer fit, and were left out: {', '.join(misfits)}")
     precision: Precision = "bf16-inside" if inside == "bf16-inside" else "float32"
     return Plan(task, field_name, name, settings, "paper" if protocol == "paper" else "default", precision), warnings
