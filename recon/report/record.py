@@ -12,9 +12,8 @@ from safetensors import safe_open
 
 from recon.files import check_tensors
 from recon.report.film import Glance, glances
-from recon.tasks.shape.reference import DAMAGE, LIMIT
+from recon.tasks.shape.reference import DAMAGE, LIMIT, read_findings
 from recon.tasks.shape.reference import NAME as REFERENCE
-from recon.tasks.shape.reference import read_findings
 from recon.training.run import Run
 
 T = TypeVar("T")

@@ -1,53 +1,66 @@
-"""A network as a run's settings ask for it, once it is known to be the one of its checkpoint: a stranger wrote both."""
+"""A network as a run's settings ask for it, if it is the one of its checkpoint: strangers may have written both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 M = TypeVar("M", bound=nn.Module)
+
+SLACK = 10_000_000
+"""Numbers beyond those of the checkpoint that building may hold at a time, for tables that are not saved."""
+SIZED = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
+"""What makes tensors from their sizes alone,"""
+OTHERS = {torch.full, torch.arange, torch.linspace}
+"""and from more than those."""
 
 
 def rebuilt(build: Callable[[], M], saved: Mapping[str, Tensor], run: Path) -> M:
     """What `build` makes, with the saved weights; ValueError where they do not belong together.
 
-    It is built without memory first: a width of a billion, or as many layers, is refused before it is taken."""
+    A width of a billion, or as many layers, is refused before memory and time are spent: the checkpoint bounds both."""
     try:
-        with torch.device("meta"), _at_most(len(saved)):
-            wanted = {name: tuple(value.shape) for name, value in build().state_dict().items()}
-        if odd := sorted(name for name in wanted.keys() | saved.keys() if wanted.get(name) != _shape(saved.get(name))):
-            some = ", ".join(odd[:3]) + (", ..." if len(odd) > 3 else "")
-            raise RuntimeError(f"{len(odd)} of its tensors have other names or shapes: {some}")
-        built = build()
+        with _NoLarger(saved):
+            built = build()
         built.load_state_dict(saved)
     except RuntimeError as error:
-        raise ValueError(f"the checkpoint of {run} does not fit its config.json: {str(error)[:500]}") from None
+        raise ValueError(f"the checkpoint of {run} does not fit its config.json: {str(error)[:1000]}") from None
     return built
 
 
-def _shape(value: Tensor | None) -> tuple[int, ...] | None:
-    return None if value is None else tuple(value.shape)
+class _NoLarger(TorchFunctionMode):
+    """Within the block modules take no more parameters than a checkpoint holds tensors, and no larger ones.
 
+    torch's meta device would answer the same, but loads torch's compiler on the way: seconds for each command."""
 
-@contextmanager
-def _at_most(count: int) -> Iterator[None]:
-    """Within the block, modules may take so many parameters in all, and no more."""
-    left = count
+    def __init__(self, saved: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._left, self._most = len(saved), sum(value.numel() for value in saved.values()) + SLACK
 
-    def take(module: nn.Module, name: str, value: object) -> None:
-        nonlocal left
-        left -= value is not None
-        if left < 0:
-            raise RuntimeError(f"its settings ask for more than the {count} tensors that the checkpoint holds")
+    def __enter__(self) -> _NoLarger:
+        self._hook = register_module_parameter_registration_hook(self._take)
+        return super().__enter__()
 
-    handle = register_module_parameter_registration_hook(take)
-    try:
-        yield
-    finally:
-        handle.remove()
+    def __exit__(self, *exception: Any) -> None:
+        self._hook.remove()
+        super().__exit__(*exception)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in SIZED or func in OTHERS:
+            sizes = {key: value for key, value in kwargs.items() if key not in ("device", "generator")}
+            wanted = (func if func in OTHERS else torch.empty)(*args, **sizes, device="meta").numel()
+            if wanted > self._most:
+                raise RuntimeError(f"its settings ask for {wanted:,} numbers at a time, the checkpoint holds fewer")
+        return func(*args, **kwargs)
+
+    def _take(self, module: nn.Module, name: str, value: object) -> None:
+        self._left -= value is not None
+        if self._left < 0:
+            raise RuntimeError("its settings ask for more parameters than the checkpoint holds")

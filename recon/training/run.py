@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import recon
 from recon.files import atomic_write_json, atomic_write_text, read_json, writing
+from recon.training.links import refuse_links
 from recon.training.log import read_rows
 
 CONFIG, METRICS, LOG, LATEST = "config.json", "metrics.json", "log.jsonl", "latest"
@@ -47,7 +48,7 @@ class Run:
     @classmethod
     def open(cls, name: str | Path) -> Run:
         """The run at a folder, at a name or path under `renders/` (its newest run), or `latest`."""
-        return cls(_find(str(name)))
+        return cls(refuse_links(_find(str(name))))
 
     @property
     def checkpoints(self) -> Path:

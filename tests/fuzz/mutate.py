@@ -1,4 +1,4 @@
-"""Damage to files, from a seed: what a careless disk does, and what a stranger would try. The same seed, the same file."""
+"""Damage to files, from a seed: what a careless disk does, and what a stranger would try."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ STRUCTURED = {".glb": 12, ".safetensors": 0}
 def mutate(
     name: str, data: bytes, rng: random.Random, others: Sequence[bytes] = (), words: Sequence[str] = ()
 ) -> bytes:
-    """The content of the file `name`, damaged. `others`: further valid contents, to splice with; `words`: of its format."""
+    """The content of the file `name`, damaged; the same from an `rng` of the same state.
+
+    `others`: further valid contents, to splice with. `words`: of its format."""
     kinds: list[Callable[[bytes], bytes]] = [lambda d: _bytes(d, rng, others)]
     if name.endswith((".json", ".gltf", ".jsonl")):
         kinds += [lambda d: _json_file(d, rng), lambda d: _json_file(d, rng), lambda d: _text(d, rng, words)]
@@ -95,29 +97,25 @@ def _is_text(data: bytes) -> bool:
 
 
 def _bytes(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """Damage that knows nothing of the format."""
+    """Damage that knows nothing of the format: what lies between two places is replaced, and now and then the rest."""
     at, end = sorted((rng.randint(0, len(data)), rng.randint(0, len(data))))
     short = min(len(data), at + rng.randint(0, 16))
-    kind = rng.randrange(9)
-    if kind == 0 and data:
-        place = rng.randrange(len(data))
-        return data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :]
-    if kind == 1:
-        return data[:at]
-    if kind == 2:
-        return data[:at] + data[rng.choice((end, short)) :]
-    if kind == 3:
-        return data[:at] + rng.randbytes(rng.randint(1, 16)) + data[rng.choice((at, short)) :]
-    if kind == 4:
-        return data[:at] + data[at:end] * rng.choice((2, 2, 3, 50)) + data[end:]
-    if kind == 5 and others:
-        other = rng.choice(others)
-        return data[:at] + other[rng.randint(0, len(other)) :]
-    if kind == 6:
-        return data[:at] + rng.choice(WORDS) + data[rng.choice((at, short)) :]
-    if kind == 7:
-        return data[end:] + data[:at]
-    return data[:at] + bytes(short - at) + data[short:] if rng.random() < 0.95 else b""
+    kind = rng.choice(("bit", "cut", "drop", "drop", "insert", "repeat", "splice", "word", "swap", "zeros", "empty"))
+    if kind == "bit" and short > at:
+        return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+    other = rng.choice([data, *others])
+    middle, rest = {
+        "cut": (b"", b""),
+        "drop": (b"", data[rng.choice((end, short)) :]),
+        "insert": (rng.randbytes(rng.randint(1, 16)), data[rng.choice((at, short)) :]),
+        "repeat": (data[at:end] * rng.choice((2, 2, 3, 50)), data[end:]),
+        "splice": (other[rng.randint(0, len(other)) :], b""),
+        "word": (rng.choice(WORDS), data[rng.choice((at, short)) :]),
+        "zeros": (bytes(short - at), data[short:]),
+    }.get(kind, (b"", data[end:]))
+    if kind == "empty" and rng.random() < 0.3:
+        return b""
+    return rest + data[:at] if kind == "swap" else data[:at] + middle + rest
 
 
 def _integers(data: bytes, rng: random.Random) -> bytes:
