@@ -41,6 +41,6 @@ def _rows(data: bytes) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _step(row: dict[str, Any]) -> float:
+def _step(row: dict[str, Any]) -> int | float:
     step = row.get("step")
     return step if isinstance(step, int | float) else 0

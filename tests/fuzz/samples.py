@@ -42,6 +42,7 @@ from recon.training.settings import to_plain
 
 Files = dict[str, bytes]
 """A valid input: contents by path."""
+CUBE = Box((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
 VIEWS, WIDTH, HEIGHT, FOCAL = 4, 8, 6, 9.0
 SMALL: dict[str, dict[str, Any]] = {
     "siren": {"width": 8, "layers": 2},
@@ -355,7 +356,7 @@ def scene_references() -> list[Files]:
             (folder / "scene" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "scene" / name).write_bytes(data)
         scene = read_scene(folder / "scene")
-        stored = scene_reference.reference_of(scene, Space("box", scene.box or Box((-1, -1, -1), (1, 1, 1))), 1)
+        stored = scene_reference.reference_of(scene, Space("box", scene.box or CUBE), 1)
         scene_reference.write_reference(folder, stored)
 
     return [{scene_reference.NAME: files_of(write)[scene_reference.NAME]}]
@@ -395,7 +396,7 @@ def trained_runs() -> list[Files]:
         )
         if isinstance(settings, NerfSettings):
             settings = replace(settings, rays=replace(settings.rays, grid=4))
-            space = Space("box", Box((-1, -1, -1), (1, 1, 1)))
+            space = Space("box", CUBE)
             state = {f"lit.{key}": value for key, value in build_lit(settings, space).state_dict().items()}
         else:
             state = config.build(3, 1).state_dict()
