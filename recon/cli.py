@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from recon import __version__
 from recon.commands import COMMANDS
+from recon.files import printable
 
 DONE, WRONG_INPUT, MISSING_DEPENDENCY, INTERRUPTED = 0, 2, 3, 130
 
@@ -130,7 +131,7 @@ def _reraise_for_debugging(error: BaseException) -> None:
 
 
 def _fail(message: str, code: int = WRONG_INPUT) -> int:
-    print(f"recon: {message}", file=sys.stderr)
+    print(f"recon: {printable(message)}", file=sys.stderr)
     return code
 
 
@@ -138,7 +139,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     """Our own warnings as one line; those of libraries, which say nothing to a person, only when debugging."""
     ours = category is UserWarning and str(filename).startswith(os.path.dirname(__file__) + os.sep)
     if ours or os.environ.get("RECON_DEBUG"):
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {printable(str(message))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

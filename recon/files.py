@@ -6,13 +6,18 @@ import contextlib
 import errno
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-JSON_LIMIT = 64 * 2**20
+JSON_LIMIT = 32 * 2**20
 """Bytes of the largest JSON file that is read; ours are far smaller."""
+TENSORS_HEADER_LIMIT = 16 * 2**20
+"""Bytes of the longest list of contents of a safetensors file that is parsed: about 100,000 tensors."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but for tabs and ends of lines, marks that turn the direction of writing, halves of characters."""
 STALE_SECONDS = 3600.0
 """Age from which the temporary file of a small write is the leftover of a killed process."""
 
@@ -105,6 +110,21 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"{path} must hold a JSON object, found a {type(data).__name__}")
     return data
+
+
+def printable(text: str) -> str:
+    """Text from a file as a terminal may show it: what would move the cursor or set a title is spelt out."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def check_tensors(path: Path, limit: int) -> None:
+    """ValueError where a safetensors file is larger than `limit`, or lists more than any of ours; nothing is parsed."""
+    if (size := path.stat().st_size) > limit:
+        raise ValueError(f"{path} has {size:,} bytes, more than the {limit:,} that are read")
+    with open(path, "rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > min(TENSORS_HEADER_LIMIT, size - 8):
+        raise ValueError(f"{path} is no safetensors file: it says that its header has {header:,} bytes")
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

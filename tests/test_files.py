@@ -7,7 +7,14 @@ import time
 import pytest
 
 from recon import files
-from recon.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json
+from recon.files import (
+    atomic_write_bytes,
+    atomic_write_json,
+    atomic_write_text,
+    check_tensors,
+    printable,
+    read_json,
+)
 
 
 def no_space(*_):
@@ -69,3 +76,39 @@ def test_missing_and_huge_files_are_refused(tmp_path):
     (tmp_path / "a.json").write_text("{}" + " " * 100)
     with pytest.raises(ValueError, match="102 bytes"):
         read_json(tmp_path / "a.json", limit=50)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 漢 \t\n", "plain é 漢 \t\n"),
+        ("\x1b]0;owned\x07\x1b[2J", r"\x1b]0;owned\x07\x1b[2J"),
+        ("a\rb\x08\x7f\x9b31m", r"a\rb\x08\x7f\x9b31m"),
+        ("gnp.\u202eexe", r"gnp.\u202eexe"),
+        ("half \ud800", r"half \ud800"),
+    ],
+)
+def test_text_of_a_file_cannot_steer_the_terminal(text, shown):
+    assert printable(text) == shown
+
+
+def test_a_safetensors_file_is_judged_by_its_first_bytes(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    check_tensors(path, 10)
+    with pytest.raises(ValueError, match="has 10 bytes, more than the 9 that are read"):
+        check_tensors(path, 9)
+    for header in (3, files.TENSORS_HEADER_LIMIT + 1, 2**64 - 1):
+        path.write_bytes(header.to_bytes(8, "little") + b"{}")
+        with pytest.raises(ValueError, match="no safetensors file"):
+            check_tensors(path, 1000)
+    os.truncate(path, 10 * 2**30)  # of which the disk holds nothing
+    with pytest.raises(ValueError, match="no safetensors file"):
+        check_tensors(path, 100 * 2**30)
+
+
+@pytest.mark.parametrize("data", ["[" * 100_000, '{"a":' * 100_000, "[]", "nul", '{"a": 1', "", "\ud800"])
+def test_json_that_is_no_object_is_refused_whatever_it_is(tmp_path, data):
+    (tmp_path / "a.json").write_bytes(data.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError, match=r"a\.json"):
+        read_json(tmp_path / "a.json")

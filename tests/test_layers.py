@@ -30,6 +30,10 @@ MAY_PRINT = {"commands", "cli"}
 FORBIDDEN_CALLS = {
     "eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "np.load", "numpy.load", "marshal.loads",
 }  # fmt: skip
+ANYWHERE = {"eval", "exec", "torch.load", "yaml.load", "marshal.loads", "os.system", "os.popen"}
+"""Calls that tests and scripts don't make either,"""
+KEYWORDS = {"shell", "allow_pickle", "trust_remote_code"}
+"""and arguments that every call that names them says False to."""
 FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 
 every_file = pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(ROOT)) for p in FILES])
@@ -100,6 +104,56 @@ def test_no_file_can_bring_code_in(path):
     tops = {name.partition(".")[0] for name in imported(path, path.read_text(encoding="utf-8"))}
     assert FORBIDDEN_MODULES.isdisjoint(tops)
     assert "allow_pickle=True" not in path.read_text(encoding="utf-8")
+
+
+def dangers(source: str) -> set[str]:
+    """What a file does that could run what a stranger's file says, or write where a stranger's archive wants."""
+    tree, found = ast.parse(source), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.partition(".")[0] in FORBIDDEN_MODULES}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FORBIDDEN_MODULES:
+            found.add(str(node.module))
+        elif isinstance(node, ast.Call):
+            name = called(node)
+            found |= {name} & ANYWHERE
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "extractall":
+                found.add("extractall")
+            found |= {str(k.arg) for k in node.keywords if k.arg in KEYWORDS and ast.unparse(k.value) != "False"}
+    return found
+
+
+TREE = sorted(p for folder in ("recon", "tests", "scripts") for p in (ROOT.parent / folder).rglob("*") if p.is_file())
+PYTHON = [p for p in TREE if p.suffix == ".py" or (not p.suffix and b"python" in p.read_bytes()[:40])]
+
+
+def test_nothing_in_the_tree_unpickles_evaluates_starts_a_shell_or_unpacks_blindly():
+    found = {str(path.relative_to(ROOT.parent)): dangers(path.read_text(encoding="utf-8")) for path in PYTHON}
+    assert {path: what for path, what in found.items() if what} == {}
+    assert {"recon/cli.py", "scripts/fuzz", "tests/test_layers.py"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("line", "dangerous"),
+    [
+        ("import pickle", True),
+        ("from cloudpickle import loads", True),
+        ("eval(text)", True),
+        ("torch.load(path)", True),
+        ("torch.load(path, weights_only=True)", True),
+        ("np.load(path, allow_pickle=True)", True),
+        ("np.load(path, allow_pickle=flag)", True),
+        ("np.load(path, allow_pickle=False)", False),
+        ("subprocess.run(line, shell=True)", True),
+        ("subprocess.run([program, path])", False),
+        ("tarfile.open(path).extractall(folder)", True),
+        ("AutoModel.from_pretrained(name, trust_remote_code=True)", True),
+        ("re.compile(text)", False),
+        ("module.eval()", False),
+    ],
+)
+def test_the_scan_sees_what_is_dangerous(line, dangerous):
+    assert bool(dangers(line)) == dangerous
 
 
 @every_file

@@ -13,6 +13,7 @@ import tyro
 from recon.commands.common import be_quiet, print_json, say
 from recon.commands.flags import read_flags
 from recon.commands.scenes import named_scene
+from recon.files import printable
 from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
 from recon.scenes.overview import scene_picture
@@ -57,5 +58,6 @@ def check(argv: Sequence[str]) -> int:
         print_json({"folder": str(scene.folder), "picture": str(path), **report.as_dict()})
     else:
         first, *rest = report.lines()
-        print("\n  ".join([first, *rest, f"{len(report.warnings) or 'no'} warnings", f"picture: {path}"]))
+        lines = [first, *rest, f"{len(report.warnings) or 'no'} warnings", f"picture: {path}"]
+        print(printable("\n  ".join(lines)))
     return 0

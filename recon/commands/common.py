@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from recon.commands.flags import nearest_of, read_flags
+from recon.files import printable
 from recon.training.run import Run
 
 KEY_SCORES = (
@@ -113,7 +114,7 @@ def refuse_flags(flags: Any, names: Iterable[str], run: Run, kind: str) -> None:
 
 def say(line: str) -> None:
     """A line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def be_quiet(line: str) -> None:
@@ -139,6 +140,6 @@ def print_files(folder: Path, files: dict[str, Any]) -> None:
     """Where to find what was made."""
     for name, where in files.items():
         if isinstance(where, dict):
-            print(f"  {name:<20} {folder / name}/ ({', '.join(where)})")
+            print(printable(f"  {name:<20} {folder / name}/ ({', '.join(where)})"))
         elif where:
-            print(f"  {name:<20} {folder / where}")
+            print(printable(f"  {name:<20} {folder / where}"))

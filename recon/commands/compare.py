@@ -16,6 +16,7 @@ from recon.commands.machine import Machine
 from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home, load
 from recon.fields import FIELDS
+from recon.files import printable
 from recon.report.page import write_report
 from recon.scenes.region import space_for
 from recon.studies.compare.arena import Arena, Failed, Finished
@@ -157,9 +158,9 @@ def _print(flags: Compare, result: dict[str, Any], rows: list[Row], extra: dict[
     if flags.json:
         print_json(result)
         return
-    print(as_text(cells(rows, extra)))
+    print(printable(as_text(cells(rows, extra))))
     for note in result["notes"]:
-        print(f"  {note}")
+        print(printable(f"  {note}"))
     for name, file in result["files"].items():
         print(f"  {name:<10} {Path(result['folder']) / file}")
 

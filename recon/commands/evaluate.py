@@ -14,6 +14,7 @@ from recon.commands.common import be_quiet, kind_of, print_json, print_scores, r
 from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.data.find import cache_home
+from recon.files import printable
 from recon.metrics.image import Lpips
 from recon.tasks.bench import Bench
 from recon.tasks.nerf import run as scene_runs
@@ -91,7 +92,8 @@ def _run(flags: EvalRun) -> int:
     if flags.json:
         print_json(result)
         return 0
-    print(f"{result['task']} of {result['data']}: {result['params']:,} parameters, step {result['steps']:,}")
+    head = f"{result['task']} of {result['data']}: {result['params']:,} parameters, step {result['steps']:,}"
+    print(printable(head))
     if kind == "shape":
         print_scores(result["scores"])
     else:
@@ -129,4 +131,4 @@ def print_views(rows: list[dict[str, Any]]) -> None:
     shown = [("worst", row) for row in order[: min(WORST, len(order) - 1)]] + [("best", order[-1])]
     for label, row in shown:
         ssim = "" if row["ssim"] is None else f", ssim {row['ssim']:.4f}"
-        print(f"  {label:<20} {row['psnr']:.2f} dB{ssim}  {row['file']}")
+        print(printable(f"  {label:<20} {row['psnr']:.2f} dB{ssim}  {row['file']}"))

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
+from recon.files import check_tensors
 from recon.report.film import Glance, glances
+from recon.tasks.shape.reference import DAMAGE, LIMIT, read_findings
 from recon.tasks.shape.reference import NAME as REFERENCE
-from recon.tasks.shape.reference import read_findings
 from recon.training.run import Run
 
 T = TypeVar("T")
@@ -84,11 +85,12 @@ def _attempt(read: Callable[[], T], otherwise: T, notes: list[str]) -> T:
 def _scene(path: Path) -> tuple[str, dict[str, Any]]:
     """Source and facts of the scene that the run keeps, without reading its pictures."""
     try:
+        check_tensors(path, LIMIT)
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {})["scene"])
         space = mapping(about["space"])
         facts = {"size": [about["width"], about["height"]], "notes": about["notes"]}
         views = {name: len(index) for name, index in about["splits"].items()}
         return str(about["folder"]), {**facts, "views": views, "space": space.get("kind"), "box": space.get("box")}
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}), so nothing is told of the scene") from None

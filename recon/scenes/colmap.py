@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from recon.scenes.images import SUFFIXES
-from recon.scenes.listing import Lens, Listing, find_split, read_bytes, relative
+from recon.scenes.listing import Lens, Listing, check_size, find_split, relative
 from recon.scenes.poses import from_opencv
 
 MODEL_LIMIT = 2 * 2**30
-"""Bytes of the largest file of a model that is read."""
+"""Bytes of the largest file of a model that is read; it is read piece by piece."""
+LINE_LIMIT = 64 * 2**20
+"""Bytes of the longest line of a text model: all that COLMAP found in one picture."""
 MAX_POINTS = 200_000
 """Sparse points that are kept; of more, every n-th."""
 QUANTILES = (0.001, 0.999)
@@ -97,12 +101,16 @@ def _file(folder: Path, stem: str) -> Path | None:
     return next((path for path in (folder / f"{stem}.bin", folder / f"{stem}.txt") if path.is_file()), None)
 
 
-def _parsed(folder: Path, stem: str, binary: Callable[[bytes], T], text: Callable[[list[str]], T]) -> T:
+def _parsed(folder: Path, stem: str, binary: Callable[[mmap.mmap], T], text: Callable[[Iterator[str]], T]) -> T:
     path = _file(folder, stem)
     assert path is not None
-    data = read_bytes(path, MODEL_LIMIT)
+    check_size(path, MODEL_LIMIT)
     try:
-        return binary(data) if path.suffix == ".bin" else text(data.decode("utf-8").splitlines())
+        with open(path, "rb") as file:
+            if path.suffix != ".bin":
+                return text(_lines(file))
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return binary(data)
     except (struct.error, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged or cut short ({str(error)[:80]})") from None
     except ValueError as error:
@@ -191,38 +199,47 @@ def _depth_range(
 # -- text -----------------------------------------------------------------------------------------------------------
 
 
-def _rows(lines: list[str]) -> list[list[str]]:
-    return [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+def _lines(file: BinaryIO) -> Iterator[str]:
+    while line := file.readline(LINE_LIMIT):
+        if len(line) == LINE_LIMIT:
+            raise ValueError(f"a line has more than {LINE_LIMIT:,} bytes")
+        yield line.decode("utf-8")
 
 
-def _text_cameras(lines: list[str]) -> dict[int, Lens]:
+def _rows(lines: Iterator[str]) -> Iterator[list[str]]:
+    return (line.split() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _text_cameras(lines: Iterator[str]) -> dict[int, Lens]:
     return {
         int(row[0]): _lens(row[1], int(row[2]), int(row[3]), [float(word) for word in row[4:]]) for row in _rows(lines)
     }
 
 
-def _text_views(lines: list[str]) -> list[View]:
+def _text_views(lines: Iterator[str]) -> list[View]:
     """Two lines a picture, the second, with its points, possibly empty."""
-    views, rest = [], iter(lines)
-    for line in rest:
+    views = []
+    for line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         words = line.strip().split(None, 9)
         numbers = [float(word) for word in words[1:8]]
         views.append(View(words[9], int(words[8]), tuple(numbers[:4]), tuple(numbers[4:])))
-        next(rest, "")
+        next(lines, "")
     return views
 
 
-def _text_points(lines: list[str]) -> Float[np.ndarray, "p 3"]:
-    points = [(float(row[1]), float(row[2]), float(row[3])) for row in _rows(lines)]
-    return np.array(points, dtype=np.float64).reshape(-1, 3)
+def _text_points(lines: Iterator[str]) -> Float[np.ndarray, "p 3"]:
+    points = array("d")
+    for row in _rows(lines):
+        points.extend((float(row[1]), float(row[2]), float(row[3])))
+    return np.frombuffer(points, np.float64).reshape(-1, 3)
 
 
 # -- binary ---------------------------------------------------------------------------------------------------------
 
 
-def _count(data: bytes, least: int) -> int:
+def _count(data: mmap.mmap, least: int) -> int:
     """How many entries follow, if the file is long enough for them."""
     (count,) = struct.unpack_from("<Q", data)
     if count * least > len(data):
@@ -230,7 +247,7 @@ def _count(data: bytes, least: int) -> int:
     return count
 
 
-def _binary_cameras(data: bytes) -> dict[int, Lens]:
+def _binary_cameras(data: mmap.mmap) -> dict[int, Lens]:
     cameras, at = {}, 8
     for _ in range(_count(data, 24)):
         number, model, width, height = struct.unpack_from("<iiQQ", data, at)
@@ -242,11 +259,12 @@ def _binary_cameras(data: bytes) -> dict[int, Lens]:
     return cameras
 
 
-def _binary_views(data: bytes) -> list[View]:
+def _binary_views(data: mmap.mmap) -> list[View]:
     views, at = [], 8
     for _ in range(_count(data, 73)):
         _, *numbers, camera = struct.unpack_from("<i7di", data, at)
-        end = data.index(b"\0", at + 64)
+        if (end := data.find(b"\0", at + 64)) < 0:
+            raise ValueError("it is cut short")
         views.append(View(data[at + 64 : end].decode("utf-8"), camera, tuple(numbers[:4]), tuple(numbers[4:])))
         (points,) = struct.unpack_from("<Q", data, end + 1)
         at = end + 9 + 24 * points
@@ -255,10 +273,10 @@ def _binary_views(data: bytes) -> list[View]:
     return views
 
 
-def _binary_points(data: bytes) -> Float[np.ndarray, "p 3"]:
-    points, at = [], 8
+def _binary_points(data: mmap.mmap) -> Float[np.ndarray, "p 3"]:
+    points, at = array("d"), 8
     for _ in range(_count(data, 51)):
-        points.append(struct.unpack_from("<3d", data, at + 8))
+        points.extend(struct.unpack_from("<3d", data, at + 8))
         (length,) = struct.unpack_from("<Q", data, at + 43)
         at += 51 + 8 * length
-    return np.array(points, dtype=np.float64).reshape(-1, 3)
+    return np.frombuffer(points, np.float64).reshape(-1, 3)

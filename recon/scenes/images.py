@@ -26,6 +26,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", "
 """Kinds of pictures, by the ends of their names."""
 MAX_PIXELS = 120_000_000
 """Pixels of one picture above which it is taken for a decompression bomb."""
+AT_ONCE = 100_000_000
+"""Pixels that are decoded at a time; each takes about ten bytes on the way."""
 MAX_BYTES = 4 * 2**30
 """Memory that the pictures of a scene may take, unless the caller allows another amount."""
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
@@ -141,7 +143,7 @@ def load_images(
         picture = _picture(files[view])
         images[view] = shrink(_as_channels(picture, channels, masks[view] if masks else None), downscale)
 
-    with _quiet(), ThreadPoolExecutor(_workers()) as pool:
+    with _quiet(), ThreadPoolExecutor(_workers(first.width * first.height)) as pool:
         for _ in pool.map(fill, range(len(files))):
             pass
     if path:
@@ -172,13 +174,26 @@ def shrink(picture: UInt8[np.ndarray, "h w c"], factor: int) -> UInt8[np.ndarray
     if factor == 1:
         return picture
     rows, columns = picture.shape[0] // factor, picture.shape[1] // factor
-    blocks = picture[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, -1)
+    small = np.empty((rows, columns, picture.shape[2]), np.uint8)
+    for band in _bands(rows, columns * factor * factor):  # sums take eight times the picture's memory
+        part = picture[band.start * factor : band.stop * factor, : columns * factor]
+        small[band] = _averages(part.reshape(-1, factor, columns, factor, picture.shape[2]))
+    return small
+
+
+def _bands(rows: int, pixels: int) -> Iterator[slice]:
+    """Rows in parts of about a million pixels; `pixels` are those of one row."""
+    step = max(1, 2**20 // max(pixels, 1))
+    return (slice(at, min(at + step, rows)) for at in range(0, rows, step))
+
+
+def _averages(blocks: UInt8[np.ndarray, "a f b f c"]) -> UInt8[np.ndarray, "a b c"]:
+    count = blocks.shape[1] * blocks.shape[3]
 
     def total(values: np.ndarray) -> np.ndarray:
         return values.sum(axis=1, dtype=np.uint64).sum(axis=2)
 
-    count = factor * factor
-    if picture.shape[2] == 3:
+    if blocks.shape[4] == 3:
         return ((total(blocks) + count // 2) // count).astype(np.uint8)
     alpha = blocks[..., 3:].astype(np.uint32)
     weight = total(alpha)
@@ -190,10 +205,13 @@ def _decoded(picture: Image.Image) -> UInt8[np.ndarray, "h w c"]:
     if picture.mode in ("F", "LAB", "HSV"):
         raise ValueError(f"pictures of kind '{picture.mode}' are not read; convert it to 8-bit PNG")
     if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip
-        grey = np.asarray(picture).astype(np.int64)
+        grey = np.asarray(picture)
         if grey.min() < 0 or grey.max() > 65535:
             raise ValueError("a grey picture of 32 bits; convert it to 8-bit PNG")
-        return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[:, :, None], 3, axis=2)
+        short = np.empty(grey.shape, np.uint8)
+        for band in _bands(*grey.shape):
+            short[band] = (grey[band].astype(np.int64) * 255 + 32767) // 65535
+        return np.repeat(short[:, :, None], 3, axis=2)
     return np.array(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
@@ -265,9 +283,9 @@ def _check_memory(shape: tuple[int, int, int, int], downscale: int, max_bytes: i
     )
 
 
-def _workers() -> int:
-    """Threads that decode: Pillow works outside Python's lock."""
-    return min(4, os.cpu_count() or 1)
+def _workers(pixels: int = 1) -> int:
+    """Threads that decode: Pillow works outside Python's lock. Fewer for pictures of which four fill the memory."""
+    return max(1, min(4, os.cpu_count() or 1, AT_ONCE // pixels))
 
 
 def _key(files: tuple[Path, ...], masks: tuple[Path, ...], downscale: int) -> str:

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from recon.geometry import Box
 from recon.scenes.scene import Layout, Split
 
-JSON_LIMIT = 256 * 2**20
-"""Bytes of the largest JSON or text file that is read."""
+JSON_LIMIT = 64 * 2**20
+"""Bytes of the largest JSON or text file that is read: forty thousand pictures of nerfstudio's."""
 EVERY = 8
 """Without a split of its own, every 8th picture of a scene is held out, as in NeRF's real scenes."""
 
@@ -78,7 +78,10 @@ def inside(folder: Path, name: str) -> Path:
         path = Path(os.path.normpath(top / name))
         if path.is_relative_to(top):
             return folder / path.relative_to(top)
-    raise ValueError(f"{folder}: the scene names a picture outside its folder: {name[:80]!r}; move it into the folder")
+    raise ValueError(
+        f"{folder}: the scene names a picture outside its folder: {name[:80]!r}; move it (or lay a link) into the "
+        "folder, and name it there"
+    )
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -95,12 +98,17 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
     """A regular file's bytes, if it is there and not larger than the limit."""
+    check_size(path, limit)
+    return path.read_bytes()
+
+
+def check_size(path: Path, limit: int) -> None:
+    """FileNotFoundError where there is no such file, ValueError where it is larger than the limit."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path.name} in {path.parent}")
     size = path.stat().st_size
     if size > limit:
         raise ValueError(f"{path} has {size:,} bytes, more than the {limit:,} that are read")
-    return path.read_bytes()
 
 
 def read_numbers(path: Path) -> list[list[float]]:

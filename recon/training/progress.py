@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from recon.files import printable
+
 
 class Progress:
     """Shows step, loss, points a second and time left; `note` says one thing above it. A context manager."""
@@ -53,6 +55,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """One line that stays, also when quiet: warnings and what was done about them."""
+        text = printable(text)
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 import recon
 from recon.files import atomic_write_json, read_json, writing
+from recon.training.links import refuse_links
+from recon.training.log import read_rows
 from recon.training.places import (
     CONFIG,
     LATEST,
@@ -80,7 +82,7 @@ class Run:
     @classmethod
     def open(cls, name: str | Path) -> Run:
         """The run at a folder, at a name or path under `renders/` (its newest run), or `latest`."""
-        return cls(find_run(str(name)))
+        return cls(refuse_links(find_run(str(name))))
 
     @property
     def checkpoints(self) -> Path:
@@ -115,19 +117,7 @@ class Run:
 
     def read_log(self) -> list[dict[str, Any]]:
         """Rows of `log.jsonl` that still hold: those undone by a rollback or an older checkpoint are left out."""
-        rows: list[dict[str, Any]] = []
-        path = self.folder / LOG
-        for line in path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # the half line of a killed process
-            if not isinstance(row, dict):
-                continue
-            if isinstance(back := row.get("from_step"), int):
-                rows = [old for old in rows if not ("event" not in old and old.get("step", 0) > back)]
-            rows.append(row)
-        return rows
+        return read_rows(self.folder / LOG)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -151,7 +141,7 @@ def overlay(defaults: Mapping[str, Any], saved: Mapping[str, Any]) -> tuple[dict
             misfits += [f"{key}.{name}" for name in inner]
         elif _kind(defaults[key]) in (_kind(value), "null") or value is None:
             merged[key] = value
-        elif isinstance(defaults[key], float) and _kind(value) == "integer":
+        elif isinstance(defaults[key], float) and _kind(value) == "integer" and abs(value) < 2**53:
             merged[key] = float(value)
         else:
             misfits.append(key)

@@ -10,6 +10,8 @@ from recon.runtime import MOST_THREADS, Precision
 from recon.training.run import overlay
 
 T = TypeVar("T")
+MOST_LAYERS = 1000
+"""Layers, or levels of a grid, of the deepest network that a file may ask for: making a billion of them takes hours."""
 
 
 def to_plain(settings: Any) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def from_plain(default: T, saved: Mapping[str, Any]) -> tuple[T, list[str]]:
 
     Raises ValueError where a value fits in kind but is refused by the settings themselves."""
     merged, misfits = overlay(to_plain(default), saved)
+    _check_layers(merged)
     return _rebuild(default, merged), misfits
 
 
@@ -43,6 +46,15 @@ def misfits_in_words(config: Mapping[str, Any], misfits: list[str]) -> list[str]
     made = versions.get("recon", "another version") if isinstance(versions, Mapping) else "another version"
     listed = ", ".join(misfits)
     return [f"settings of recon {made} that no longer fit, and were left out: {listed}"] if misfits else []
+
+
+def _check_layers(settings: Mapping[str, Any]) -> None:
+    """ValueError for a network that is deeper than any; how wide it may be is known where it is built."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            _check_layers(value)
+        elif key.endswith(("layers", "levels")) and isinstance(value, int) and value > MOST_LAYERS:
+            raise ValueError(f"{key} must be at most {MOST_LAYERS:,}, got {value:,}")
 
 
 def _plain(value: Any) -> Any:

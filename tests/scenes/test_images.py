@@ -189,3 +189,12 @@ def test_masks_must_fit_their_pictures(files, tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "mask.png")
     with pytest.raises(ValueError, match="mask.png has 4 x 4, its picture 8 x 6"):
         read_headers((files[0],), (tmp_path / "mask.png",))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_large_pictures_are_averaged_in_bands_as_small_ones_are(channels):
+    picture = np.random.default_rng(0).integers(0, 256, (1501, 1502, channels), np.uint8)
+    picture[..., 3:] = 255
+    found = shrink(picture, 3)
+    blocks = picture[:1500, :1500].reshape(500, 3, 500, 3, channels).astype(np.int64).sum(axis=(1, 3))
+    np.testing.assert_array_equal(found, (blocks + 4) // 9)

@@ -96,3 +96,13 @@ def test_what_keeps_runs_from_being_ranked_is_named(change, message):
     assert differences([first, metrics(0.2, protocol="default")]) == []
     (note,) = differences([first, metrics(0.2, protocol="default") | change])
     assert message in note
+
+
+@pytest.mark.parametrize(
+    "value", ["many", [1], {}, 10**400, True, float("nan"), None], ids=lambda value: str(value)[:9]
+)
+def test_metrics_of_any_kind_make_a_row(value):
+    changes = {"params": value, "macs": value, "steps": value, "seconds": value, "status": value, "definitions": value}
+    one = row("a", [metrics(value, **changes)])
+    assert as_text(cells([one])) and as_markdown(cells([one]))
+    assert differences([metrics(0.5, definitions=value, views=value)]) == []

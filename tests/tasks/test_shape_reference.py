@@ -1,6 +1,7 @@
 """The shape in a run folder is the shape that was learned, bit for bit; anything else is refused."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from recon.geometry import Mesh
 from recon.shapes.load import PointCloud
 from recon.shapes.shape import from_mesh, from_points
-from recon.tasks.shape.reference import NAME, read_reference, write_reference
+from recon.tasks.shape.reference import LIMIT, NAME, read_reference, write_reference
 
 
 def a_mesh():
@@ -86,4 +87,21 @@ def test_geometry_that_makes_no_sense_is_refused(tmp_path, harm):
     about = {"name": "x", "source": "y", "centre": [0, 0, 0], "scale": 1.0, "report": None}
     save_file(arrays, tmp_path / NAME, {"shape": json.dumps(about)})
     with pytest.raises(ValueError, match="damaged"):
+        read_reference(tmp_path)
+
+
+HUGE = f'{{"centre": [{10**400}, 0, 0], "scale": 1}}'
+
+
+@pytest.mark.parametrize("about", [HUGE, "[" * 100_000, '{"centre": 1}', "[1]"], ids=["huge", "deep", "flat", "list"])
+def test_facts_of_any_kind_are_refused_in_one_sentence(tmp_path, about):
+    save_file({"points": np.zeros((2, 3))}, tmp_path / NAME, {"shape": about})
+    with pytest.raises(ValueError, match=f"{NAME} is damaged"):
+        read_reference(tmp_path)
+
+
+def test_a_reference_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
+    write_reference(tmp_path, a_cloud())
+    os.truncate(tmp_path / NAME, LIMIT + 1)
+    with pytest.raises(ValueError, match="more than the .* that are read"):
         read_reference(tmp_path)

@@ -55,7 +55,9 @@ def differences(metrics: Sequence[dict[str, Any]]) -> list[str]:
 def _measured(metrics: dict[str, Any]) -> str:
     """The main score's definition, which tells how many points or views it was taken from."""
     main = (SCORES.get(metrics["task"]) or tuple(metrics["scores"]))[0]
-    return f"{metrics.get('definitions', {}).get(main)} {metrics.get('views')}"
+    definitions = metrics.get("definitions")
+    defined = definitions.get(main) if isinstance(definitions, dict) else None
+    return f"{defined} {metrics.get('views')}"
 
 
 def _names(found: Sequence[tuple[Run, dict[str, Any]]]) -> list[str]:

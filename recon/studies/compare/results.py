@@ -68,11 +68,23 @@ class Row:
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Of the numbers that are there and finite."""
-    known = [float(value) for value in values if value is not None and math.isfinite(value)]
+    """Of the numbers that are there and finite; a file may hold anything in their place."""
+    known = [float(value) for value in values if isinstance(value, int | float) and _is_finite(value)]
     if not known:
         return Spread(None)
     return Spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def _count(value: Any) -> int | None:
+    """A whole number as it is, and nothing for anything else that a file may hold."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
 
 
 def row(name: str, metrics: Sequence[Mapping[str, Any]]) -> Row:
@@ -83,9 +95,9 @@ def row(name: str, metrics: Sequence[Mapping[str, Any]]) -> Row:
     return Row(
         name,
         len(metrics),
-        first.get("params"),
-        first.get("macs"),
-        min((m["steps"] for m in metrics if m.get("steps") is not None), default=None),
+        _count(first.get("params")),
+        _count(first.get("macs")),
+        min((steps for m in metrics if (steps := _count(m.get("steps"))) is not None), default=None),
         spread(m.get("seconds") for m in metrics),
         {score: spread(m["scores"].get(score) for m in metrics) for score in wanted if score in first["scores"]},
         ", ".join(ended),

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from recon.files import atomic_write_bytes
+from recon.files import atomic_write_bytes, check_tensors
 from recon.geometry import Box, Cameras, Space
 from recon.scenes.scene import Scene, Split
 
@@ -24,6 +24,8 @@ NAME = "reference.safetensors"
 FORMAT = "scene 1"
 PARTS: dict[str, tuple[int, ...]] = {"pose": (3, 4), "focal": (2,), "centre": (2,), "distortion": (4,)}
 """Tensors of the cameras, and the shape of one camera's."""
+LIMIT = 6 * 2**30
+"""Bytes of the largest stored scene that is read: more than the pictures of a scene may take."""
 DAMAGE = (SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 """What reading facts of the wrong kind raises."""
 
@@ -93,9 +95,10 @@ def read_reference(folder: Path) -> Reference:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {NAME}: without it a scene's run can't be used")
     try:
+        check_tensors(path, LIMIT)
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["scene"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = {name: file.get_tensor(name) for name in (*PARTS, "test_images")}
         return _parsed(about, tensors)
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}); copy the run again, or train it again") from None

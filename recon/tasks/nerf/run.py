@@ -27,6 +27,7 @@ from recon.tasks.nerf.reference import Reference, read_reference, reference_of, 
 from recon.tasks.nerf.scores import mean_scores, picture_sheets, score_views
 from recon.tasks.nerf.settings import PRESETS, NerfSettings, Preset, preset
 from recon.tasks.preflight import refuse_impossible
+from recon.tasks.rebuild import rebuilt
 from recon.training import checkpoint
 from recon.training.job import OnStep
 from recon.training.lock import holding
@@ -207,11 +208,7 @@ def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoi
     accelerate(run_on.device, lambda line: warn(line, stacklevel=2))
     plan, warnings = read_plan(run)
     saved, reference = checkpoint.load(run.checkpoints), read_reference(run.folder)
-    lit = build_lit(plan.settings, reference.space)
-    try:
-        lit.load_state_dict(part_of(saved.model, "lit"))
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint of {run.folder} does not fit its config.json: {error}") from None
+    lit = rebuilt(lambda: build_lit(plan.settings, reference.space), part_of(saved.model, "lit"), run.folder)
     lit.refresh()
     fitted = Fitted(lit.to(run_on.device), reference, run_on.device, background_of(plan.settings))
     return plan, fitted, saved, [*warnings, *saved.warnings]

@@ -13,13 +13,18 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from recon.files import atomic_write_bytes
+from recon.files import atomic_write_bytes, check_tensors
 from recon.geometry import Mesh, Similarity
 from recon.shapes.inspect import MeshReport
 from recon.shapes.load import PointCloud
 from recon.shapes.shape import Shape
 
 NAME = "reference.safetensors"
+ARRAYS = ("vertices", "faces", "points", "normals")
+LIMIT = 6 * 2**30
+"""Bytes of the largest stored shape that is read: twice the limit of faces."""
+DAMAGE = (SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading facts of the wrong kind raises."""
 
 
 def write_reference(folder: Path, shape: Shape) -> None:
@@ -44,7 +49,7 @@ def write_reference(folder: Path, shape: Shape) -> None:
 def read_reference(folder: Path) -> Shape:
     """The stored shape. FileNotFoundError where there is none, ValueError where it is damaged."""
     with _opened(folder) as (file, about):
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        arrays = {name: file.get_tensor(name) for name in file.keys() if name in ARRAYS}  # noqa: SIM118 (not a dict)
         x, y, z, scale = (float(number) for number in (*about["centre"], about["scale"]))
         if not (np.isfinite([x, y, z, scale]).all() and scale > 0):
             raise ValueError(f"centre {about['centre']} and scale {scale} are no transform")
@@ -87,7 +92,8 @@ def _opened(folder: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the run can't be evaluated or resumed without its shape")
     try:
+        check_tensors(path, LIMIT)
         with safe_open(path, framework="numpy") as file:
             yield file, json.loads((file.metadata() or {})["shape"])
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}); copy it from a backup or run again") from None

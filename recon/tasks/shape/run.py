@@ -25,6 +25,7 @@ from recon.shapes.pool import build_pool
 from recon.shapes.shape import Shape
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import refuse_impossible
+from recon.tasks.rebuild import rebuilt
 from recon.tasks.shape.fitted import Fitted
 from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
 from recon.tasks.shape.reference import read_reference, write_reference
@@ -311,11 +312,7 @@ def reopen(run: Run, run_on: Runtime) -> tuple[Plan, Fitted, checkpoint.Checkpoi
     plan, warnings = read_plan(run)
     saved = checkpoint.load(run.checkpoints)
     shape = read_reference(run.folder)
-    field = plan.settings.field.build(3, 1)
-    try:
-        field.load_state_dict(saved.model)
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint of {run.folder} does not fit its config.json: {error}") from None
+    field = rebuilt(lambda: plan.settings.field.build(3, 1), saved.model, run.folder)
     fitted = Fitted(plan.task, field.to(run_on.device), shape, run_on.device)
     return plan, fitted, saved, [*warnings, *saved.warnings]
 
