@@ -11,11 +11,11 @@ from typing import Annotated
 import tyro
 
 from recon.commands.common import print_json, say
-from recon.commands.scenes import named_scene
 from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
 from recon.scenes.overview import scene_picture
 from recon.scenes.region import Kind, choose_space
+from recon.tasks.named_scene import named_scene
 from recon.training.run import renders
 
 

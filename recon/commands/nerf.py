@@ -21,7 +21,6 @@ from recon.commands.common import (
     take_name,
 )
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
-from recon.commands.scenes import FIGURINES, named_scene
 from recon.data.find import cache_home
 from recon.fields import FIELDS
 from recon.metrics.image import Lpips
@@ -29,6 +28,7 @@ from recon.report.page import write_report
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
+from recon.tasks.named_scene import FIGURINES, named_scene
 from recon.tasks.nerf.reference import read_reference
 from recon.tasks.nerf.run import Plan, finish, fit, read_plan, start
 from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, Preset, preset

@@ -29,7 +29,16 @@ class Run:
     folder: Path
 
     @classmethod
-    def create(cls, task: str, data: str, field: str, settings: Mapping[str, Any], out: Path | None = None) -> Run:
+    def create(
+        cls,
+        task: str,
+        data: str,
+        field: str,
+        settings: Mapping[str, Any],
+        out: Path | None = None,
+        *,
+        latest: bool = True,
+    ) -> Run:
         """Makes the folder (`out`, or a fresh one under `renders/`), writes `config.json`, moves the `latest` links.
 
         Raises before any work where the place holds something or can't be written.
@@ -38,15 +47,21 @@ class Run:
         run = cls(folder)
         about = {"task": task, "data": data, "field": field, "created": datetime.now().isoformat(timespec="seconds")}
         atomic_write_json(folder / CONFIG, {**about, "settings": dict(settings), "versions": versions()})
-        if out is None:
-            _point(folder.parent / LATEST, folder)
-        _point(renders() / LATEST, folder)
+        if latest and out is None:
+            run.make_latest()
+        elif latest:
+            _point(renders() / LATEST, folder)
         return run
 
     @classmethod
     def open(cls, name: str | Path) -> Run:
         """The run at a folder, at a name or path under `renders/` (its newest run), or `latest`."""
         return cls(_find(str(name)))
+
+    def make_latest(self) -> None:
+        """Moves the `latest` links, that of all runs and that beside this one, to it."""
+        _point(self.folder.parent / LATEST, self.folder)
+        _point(renders() / LATEST, self.folder)
 
     @property
     def checkpoints(self) -> Path:

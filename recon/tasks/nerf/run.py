@@ -52,10 +52,12 @@ class Plan:
         return {"preset": self.preset, "precision": self.precision, **to_plain(self.settings)}
 
 
-def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None) -> Run:
+def start(
+    plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None, *, latest: bool = True
+) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan, scene, space)
-    run = Run.create("nerf", scene.name, plan.field_name, plan.as_settings(), out)
+    run = Run.create("nerf", scene.name, plan.field_name, plan.as_settings(), out, latest=latest)
     write_reference(run.folder, reference_of(scene, space, downscale))
     return run
 

@@ -66,10 +66,10 @@ class Plan:
         }
 
 
-def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:
+def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None, *, latest: bool = True) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan)
-    run = Run.create(plan.task, shape.name, plan.field_name, plan.as_settings(), out)
+    run = Run.create(plan.task, shape.name, plan.field_name, plan.as_settings(), out, latest=latest)
     write_reference(run.folder, shape)
     bench.lap("reading")
     return run
