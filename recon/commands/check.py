@@ -12,12 +12,12 @@ import tyro
 
 from recon.commands.common import be_quiet, print_json, say
 from recon.commands.flags import read_flags
-from recon.commands.scenes import named_scene
 from recon.files import printable
 from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
 from recon.scenes.overview import scene_picture
 from recon.scenes.region import Kind, choose_space
+from recon.tasks.named_scene import named_scene
 from recon.training.places import renders
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from recon.geometry import Mesh
 from recon.shapes.formats import off_counts, read_gltf, read_obj, read_off, read_stl, stl_faces
@@ -58,6 +58,18 @@ def read_points(path: str | Path) -> tuple[Float[np.ndarray, "n 3"], Float[np.nd
     if isinstance(shape, Mesh):
         raise BadShape(f"{path}: it holds a mesh of {len(shape.faces):,} faces; points with normals are wanted here")
     return shape.points, shape.normals
+
+
+def from_arrays(
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"] | None = None,
+    normals: Float[np.ndarray, "v 3"] | None = None,
+    max_faces: int = MAX_FACES,
+) -> Mesh | PointCloud:
+    """Mesh or, without faces, oriented point cloud of what a program holds; checked as the content of a file is."""
+    if faces is not None and len(faces):
+        return _checked_mesh(Stored(vertices, faces), max_faces)
+    return _checked_cloud(Stored(vertices, NO_FACES, normals))
 
 
 def read_xyz(data: bytes, max_faces: int) -> Stored:

@@ -28,6 +28,8 @@ class Outcome:
     reason: str = ""
     warnings: tuple[str, ...] = ()
     """Damaged checkpoints that were passed over, rollbacks."""
+    signal: int = 0
+    """The number of the signal that interrupted it, if one did."""
 
 
 def train(
@@ -61,7 +63,7 @@ def train(
     if not reason and session.step < config.steps:
         status = "stopped" if session.step >= last else "interrupted"
     run.append_log({"event": status, "step": session.step, "seconds": session.seconds, "reason": reason})
-    return Outcome(status, session.step, session.seconds, reason, tuple(session.warnings))
+    return Outcome(status, session.step, session.seconds, reason, tuple(session.warnings), interrupts.requested)
 
 
 def _run(
@@ -98,7 +100,8 @@ class Interrupts:
     """Turns the first Ctrl-C or SIGTERM into a request to stop after the step at hand; the second aborts at once."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = 0
+        """The signal's number, once there was one."""
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -114,4 +117,4 @@ class Interrupts:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested = number

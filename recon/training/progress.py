@@ -1,7 +1,8 @@
-"""What a person sees of training, on standard error: a bar on a terminal, else a line at first and every tenth."""
+"""What a person sees of training: a bar on a terminal or in a notebook, else a line at first and every tenth."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 import time
@@ -26,7 +27,7 @@ class Progress:
         self._task: Any = None
 
     def __enter__(self) -> Progress:
-        if not self._quiet and self._stream.isatty():
+        if not self._quiet and (self._stream.isatty() or in_notebook()):
             self._bar = _bar(self._stream)
             self._task = self._bar.add_task("training", total=self._steps, completed=self._start, facts="")
             self._bar.start()
@@ -73,6 +74,12 @@ class Progress:
     def _say(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
+
+
+def in_notebook() -> bool:
+    """Whether a bar can be shown below the cell of a notebook, for which Rich needs ipywidgets."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return type(shell).__name__ == "ZMQInteractiveShell" and importlib.util.find_spec("ipywidgets") is not None
 
 
 def duration(seconds: float) -> str:

@@ -50,6 +50,7 @@ class Run:
         *,
         inputs: Mapping[str, Any] | None = None,
         fill: Callable[[Path], object] = lambda folder: None,
+        latest: bool = True,
     ) -> Run:
         """Makes the folder (`out`, or a fresh one under `renders/`) with `config.json`, and moves the `latest` links.
 
@@ -74,15 +75,21 @@ class Run:
             with building(parent) as hidden:
                 write(hidden)
                 folder = appear(hidden, iter([out.absolute()]) if out is not None else fresh_names(parent))
-        if out is None:
+        if latest and out is None:
             point(folder.parent / LATEST, folder)
-        point(renders() / LATEST, folder)
+        if latest:
+            point(renders() / LATEST, folder)
         return cls(folder)
 
     @classmethod
     def open(cls, name: str | Path) -> Run:
         """The run at a folder, at a name or path under `renders/` (its newest run), or `latest`."""
         return cls(refuse_links(find_run(str(name))))
+
+    def make_latest(self) -> None:
+        """Moves the `latest` links, that of all runs and that beside this one, to it."""
+        point(self.folder.parent / LATEST, self.folder)
+        point(renders() / LATEST, self.folder)
 
     @property
     def checkpoints(self) -> Path:

@@ -78,7 +78,7 @@ def test_a_box_that_no_view_sees_is_told_with_the_rest_of_the_report(recon, home
 
 def test_figurines_are_made_at_first_use(recon, home, ball_scene, monkeypatch):
     """By a stand-in here, since the statuettes take seconds."""
-    monkeypatch.setattr("recon.commands.scenes.make_figurines", lambda folder, say: ball_scene)
+    monkeypatch.setattr("recon.tasks.named_scene.make_figurines", lambda folder, say: ball_scene)
     result = recon("data", "check", "Figurines")
     assert result.code == 0 and "16 train" in result.out
 

@@ -60,13 +60,16 @@ class Plan:
         return {"preset": self.preset, **machine, **to_plain(self.settings)}
 
 
-def start(plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None) -> Run:
+def start(
+    plan: Plan, scene: Scene, space: Space, downscale: int, out: Path | None = None, *, latest: bool = True
+) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan, scene, space)
     reference = reference_of(scene, space, downscale)
     return Run.create(
         *("nerf", scene.name, plan.field_name, plan.as_settings(), out),
         inputs=plan.inputs,
+        latest=latest,
         fill=lambda folder: write_reference(folder, reference),
     )
 

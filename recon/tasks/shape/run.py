@@ -74,13 +74,14 @@ class Plan:
         }
 
 
-def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None) -> Run:
+def start(plan: Plan, shape: Shape, bench: Bench, out: Path | None = None, *, latest: bool = True) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan)
     settings = plan.as_settings()
     run = Run.create(
         *(plan.task, shape.name, plan.field_name, settings, out),
         inputs=plan.inputs,
+        latest=latest,
         fill=lambda folder: write_reference(folder, shape),
     )
     bench.lap("reading")

@@ -1,6 +1,8 @@
-"""From the name that a person typed to a scene, for the commands that take one."""
+"""From the name that a person typed to a scene, for all who take one."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from recon.data.find import cache_home, datasets_home, find_scene
 from recon.scenes.read import read_scene
@@ -12,13 +14,13 @@ FIGURINES = "figurines"
 """The embedded default scene, which is made at first use."""
 
 
-def named_scene(name: str, downscale: int, say: Say) -> Scene:
-    """The scene of a folder or a name, with what its reader did said aloud."""
+def named_scene(name: str, downscale: int, say: Say, cache: Path | None = None) -> Scene:
+    """The scene of a folder or a name, with what its reader did said aloud; `cache` takes pictures that were shrunk."""
     if name.lower() == FIGURINES:
         folder = make_figurines(datasets_home() / "scenes" / FIGURINES, say)
     else:
         folder = find_scene(name)
-    scene = read_scene(folder, downscale=downscale, cache=cache_home())
+    scene = read_scene(folder, downscale=downscale, cache=cache or cache_home())
     for note in scene.notes:
         say(f"scene: {note}")
     return scene

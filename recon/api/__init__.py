@@ -1,0 +1,25 @@
+"""What `import recon` gives programs and notebooks: fitting, results to ask, and runs from their folders."""
+
+from recon.api.load import load
+from recon.api.picture import Picture
+from recon.api.scene import SceneResult, fit_scene
+from recon.api.shape import ShapeResult, fit_shape
+from recon.fields import FIELDS
+from recon.geometry import Cameras
+from recon.shapes.load import PointCloud
+from recon.tasks.nerf.settings import preset as scene_settings
+from recon.tasks.shape.settings import preset as shape_settings
+
+__all__ = [
+    "FIELDS",
+    "Cameras",
+    "Picture",
+    "PointCloud",
+    "SceneResult",
+    "ShapeResult",
+    "fit_scene",
+    "fit_shape",
+    "load",
+    "scene_settings",
+    "shape_settings",
+]
