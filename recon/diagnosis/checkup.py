@@ -18,7 +18,7 @@ from recon import memory
 from recon.diagnosis import libraries
 from recon.diagnosis.finding import Finding
 from recon.diagnosis.probes import PROBES
-from recon.training.run import renders
+from recon.training.places import renders
 
 PATIENCE = 60.0
 """Seconds after which a probe is taken for hanging: a busy machine may take twenty to load torch."""

@@ -25,7 +25,8 @@ from recon.report.versus import (
     settings_table,
     view_table,
 )
-from recon.training.run import Run, fresh_folder, renders
+from recon.training.places import fresh_folder, renders
+from recon.training.run import Run
 
 MOST_RUNS = 12
 """Runs on one page; more columns nobody reads."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from recon import memory, runtime
 from recon.tasks.bench import Bench
+from recon.training.places import renders
 from recon.training.progress import duration
-from recon.training.run import renders
 
 LEAST_PER_PARAMETER = 16
 """Bytes: weight, gradient and two moments in float32."""

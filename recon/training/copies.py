@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recon.files import sync_folder, writing
-from recon.training.run import Run, claim, folder_path, fresh_folder, renders
+from recon.training.places import claim, folder_path, fresh_folder, renders
+from recon.training.run import Run
 
 
 def copy_run(run: Run, out: Path | None = None, complete: Callable[[Run], object] = lambda run: None) -> Run:
