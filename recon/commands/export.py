@@ -104,7 +104,7 @@ def _shape(flags: Export, run: Run, run_on: runtime.Runtime) -> dict[str, Any]:
     path = flags.out or run.folder / f"mesh_{resolution}.{flags.format or 'ply'}"
     found = fitted.extract(resolution, "dense" if flags.method == "dense" else "adaptive", flags.keep)
     fewer = resolution**3 / max(1, found.evaluations)
-    say(f"{found.evaluations:,} evaluations ({fewer:.0f}x fewer than all); {found.note}")
+    (be_quiet if flags.quiet else say)(f"{found.evaluations:,} evaluations ({fewer:.0f}x fewer than all); {found.note}")
     if not len(found.mesh.faces):
         say("warning: the field has no surface in the domain; the mesh is empty")
     about = fitted.export(path, found.mesh, flags.colour)

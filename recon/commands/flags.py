@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -53,15 +53,15 @@ def nearest_of(typed: str, known: Sequence[str]) -> str:
     return f"perhaps you meant {near[0]}" if near else f"known: {', '.join(known)}"
 
 
-def wants_colour(stream: TextIO) -> bool:
+def wants_colour(stream: Any) -> bool:
     """Whether colour is welcome there: on a terminal, unless NO_COLOR or TERM=dumb says no."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _shows(text: str, stream: TextIO) -> bool:
+def _shows(text: str, stream: Any) -> bool:
     """Whether a stream has these characters."""
     try:
-        text.encode(stream.encoding or "utf-8")
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
@@ -70,7 +70,7 @@ def _shows(text: str, stream: TextIO) -> bool:
 class _Caught(io.StringIO):
     """Catches what is printed, and looks to the printer like the stream that it will go to."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         super().__init__()
         self._colour = wants_colour(stream)
 

@@ -16,6 +16,9 @@ FOLDERS = ("shapes", "shapenet/watertight")
 SCENE_FOLDERS = ("scenes", "TanksAndTemple")
 """Where names of scenes are."""
 
+MADE = ("figurines",)
+"""Scenes that are made when a command first asks for them."""
+
 NAMED = tuple(suffix for suffix in SUFFIXES if suffix != ".txt")
 """Kinds of file that go by name; a text file is more often a readme, so a cloud in one is given by its path."""
 
@@ -83,7 +86,8 @@ def find_scene(name: str) -> Path:
                 known.setdefault(inside.name.lower(), inside)
     if name.lower() in known:
         return known[name.lower()]
-    names = sorted({*known, *(entry.name for entry in entries().values() if not entry.place.startswith("shapes/"))})
+    fetched = {entry.name for entry in entries().values() if not entry.place.startswith("shapes/")}
+    names = sorted({*known, *fetched, *MADE})
     near = difflib.get_close_matches(name.lower(), names, n=3) or names
     raise FileNotFoundError(
         f"no scene '{name}'; {_offer(name, *SCENE_FOLDERS) or 'perhaps: ' + ', '.join(near[:16])}. "

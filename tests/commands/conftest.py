@@ -167,6 +167,23 @@ def start_process(home: Path) -> Callable[..., subprocess.Popen]:
     return start
 
 
+COLLECT = """
+import dataclasses, json, sys
+from recon.commands import completion
+pages, ask = {}, completion.page
+completion.page = lambda words: pages.setdefault(words, ask(words))
+found = dataclasses.asdict(completion.collect())
+json.dump({"pages": pages, "found": found, "modules": sorted(sys.modules)}, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="session")
+def helps() -> dict[str, Any]:
+    """Every help page as a pipe gets it, what completion makes of them, and what was loaded for that."""
+    done = subprocess.run([sys.executable, "-c", COLLECT], capture_output=True, text=True, check=True, timeout=120)
+    return json.loads(done.stdout)
+
+
 # -- scenes ------------------------------------------------------------------------------------------------------------
 
 SCENE_CENTRE = (3.0, 1.0, -2.0)
