@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from recon.training.places import is_run
 from recon.training.run import Run, overlay, read_config
+from recon.training.settings import misfits_in_words
 
 
 def read_again(task: str, name: str) -> tuple[dict[str, Any], Path]:
@@ -36,11 +37,19 @@ def refuse_other_kind(name: str, old: Mapping[str, Any], typed: Mapping[str, str
             )
 
 
-def flags_again(config: Mapping[str, Any], inputs: Mapping[str, Any], flags: type[Any], data: str) -> dict[str, Any]:
-    """Flags of the data as the old run had them; of a run that did not note them, the name of its data."""
-    names = [name for name in flags.__dataclass_fields__ if name in inputs]
-    found, _ = overlay({name: getattr(flags, name) for name in names}, inputs)
-    return {data: config["data"], **found}
+def flags_again(
+    config: Mapping[str, Any], inputs: Mapping[str, Any], flags: type[Any], data: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Flags of the data as the old run had them (of one that did not note them, the name of its data), and a warning
+    about those that no longer fit."""
+    hints = get_type_hints(flags)
+    defaults = {name: getattr(flags, name) for name in inputs if name in hints}
+    found, misfits = overlay(defaults, inputs)
+    for name in defaults:
+        if get_origin(hints[name]) is Literal and found[name] not in get_args(hints[name]):
+            misfits.append(name)
+    given = {data: config["data"], **{name: value for name, value in found.items() if name not in misfits}}
+    return given, misfits_in_words(config, [f"inputs.{name}" for name in misfits])
 
 
 def lasting(name: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from recon import runtime
 from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
 from recon.commands.common import (
     be_quiet,
-    nearest_of,
     parse_settings,
     print_files,
     print_json,
@@ -197,9 +196,9 @@ def _parse(argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
         refuse_other_kind(
             again, {"field": plan.field_name, "preset": plan.preset}, {"field": field_name, "preset": preset_name}
         )
-        for text in warnings:
+        given, more = flags_again(config, plan.inputs, Fit, "scene")
+        for text in (*warnings, *more):
             say(f"warning: {text}")
-        given = flags_again(config, plan.inputs, Fit, "scene")
         given |= {"seed": plan.settings.train.seed, "threads": plan.threads, "precision": plan.precision}
     else:
         field_name = field_name or DEFAULT_FIELD
@@ -208,7 +207,5 @@ def _parse(argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
     names = {"field": FIELDS, "preset": PRESETS}
     whose = f"{plan.field_name}, {plan.preset}"
     flags, settings = parse_settings(rest, Fit, plan.settings, prog="recon nerf", names=names, whose=whose, given=given)
-    if flags.space not in get_args(Kind):  # an old run's is not checked by the parser
-        raise ValueError(f"--space {flags.space} is unknown; {nearest_of(str(flags.space), get_args(Kind))}")
     inputs = {"scene": lasting(flags.scene), "downscale": flags.downscale, "space": flags.space}
     return flags, replace(plan, settings=settings, threads=flags.threads, inputs=inputs), old

@@ -168,9 +168,9 @@ def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
         refuse_other_kind(
             again, {"field": plan.field_name, "preset": plan.preset}, {"field": field_name, "preset": preset_name}
         )
-        for text in warnings:
+        given, more = flags_again(config, plan.inputs, Fit, "shape")
+        for text in (*warnings, *more):
             say(f"warning: {text}")
-        given = flags_again(config, plan.inputs, Fit, "shape")
         given |= {"seed": plan.settings.train.seed, "threads": plan.threads}
         given |= {"precision": plan.precision, "protocol": plan.protocol}
     else:

@@ -1,5 +1,6 @@
 """The law of a run: a stop and `--resume` leave what one sitting leaves, bit for bit on the CPU."""
 
+import errno
 import json
 import shutil
 import signal
@@ -7,6 +8,10 @@ import time
 
 import pytest
 from newest import assert_same
+
+from recon import files
+from recon.training.lock import holding
+from recon.training.run import Run
 
 PAPER = ("--preset", "paper-small", "--field.experts", "4", "--field.expert-width", "8", "--field.encoder-width", "16")
 PAPER += ("--field.manager-width", "8", "--field.encoder-layers", "2", "--pretrain.batch", "128")
@@ -82,6 +87,56 @@ def test_a_run_moved_elsewhere_without_its_data_is_resumed_scored_and_exported(f
     assert recon("export", home / "far" / "away", "--format", "obj").code == 0
     assert recon("sdf", "--resume", home / "far" / "away", "--threads", 1).code == 0
     assert_same(home / "whole", home / "far" / "away")
+
+
+@pytest.mark.parametrize("where", [".tmp-step-000004", "log.jsonl"])
+def test_a_disk_that_fills_up_costs_the_steps_since_the_last_checkpoint(fit, recon, home, monkeypatch, where):
+    often = ("--train.checkpoint-every", "2", "--train.log-every", "1")
+    fit("sdf", "siren", *often, "--out", home / "whole")
+    write, log = files._write, Run.append_log
+
+    def full(file, data):
+        if where in str(file.name):
+            file.write(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, data)
+
+    def full_log(self, row):
+        with files.writing(self.folder / "log.jsonl"):
+            if where == "log.jsonl" and row.get("step") == 4:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        log(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_write", full)
+        patch.setattr(Run, "append_log", full_log)
+        result = fit("sdf", "siren", *often, "--out", home / "parts", code=2)
+    (said,) = (line for line in result.err.splitlines() if line.startswith("recon: "))
+    assert "no space left on the disk" in said and "free some space" in said and "Traceback" not in result.err
+    assert [path.name for path in (home / "parts" / "checkpoint").iterdir()] == ["step-000002"]
+    assert recon("sdf", "--resume", home / "parts").code == 0
+    assert_same(home / "whole", home / "parts")
+
+
+def test_a_folder_that_cannot_be_written_is_said_once_and_the_run_goes_on_when_it_can(fit, recon, home):
+    fit("sdf", "siren", "--out", home / "whole")
+    fit("sdf", "siren", "--out", home / "parts", "--stop-after", "2")
+    shutil.move(home / "parts" / "checkpoint", home / "aside")
+    (home / "parts" / "checkpoint").write_text("in the way")
+    result = recon("sdf", "--resume", home / "parts", "--quiet")
+    assert result.code == 2 and "cannot write" in result.err and len(result.err.splitlines()) == 1
+    (home / "parts" / "checkpoint").unlink()
+    shutil.move(home / "aside", home / "parts" / "checkpoint")
+    assert recon("sdf", "--resume", home / "parts").code == 0
+    assert_same(home / "whole", home / "parts")
+
+
+def test_a_run_at_work_is_not_resumed_by_a_second_process(fit, start_process, home):
+    fit("sdf", "siren", "--out", home / "run", "--stop-after", "2")
+    with holding(home / "run"):
+        process = start_process("sdf", "--resume", home / "run")
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and out == "" and "another process is at work on" in err
 
 
 @pytest.fixture
