@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recon.fields.loe import LoeConfig
+from recon.fields.siren import SirenConfig
 from recon.tasks.nerf import scores as module
 from recon.tasks.nerf.fitted import Fitted, Picture
 from recon.tasks.nerf.reference import reference_of
@@ -21,7 +22,10 @@ class Shown(Fitted):
     def __init__(self, scene, space, *off, background=1.0):
         self.reference = reference_of(scene, space, 1)
         self.background, self.off = torch.full((3,), background), off or (0.0,)
-        self.device, radiance = torch.device("cpu"), SimpleNamespace(space=space, field=None)
+        self.device, radiance = (
+            torch.device("cpu"),
+            SimpleNamespace(space=space, field=SirenConfig(width=4).build(3, 4)),
+        )
         self.lit = SimpleNamespace(radiance=radiance)
 
     def render(self, cameras, view, normals=False):
