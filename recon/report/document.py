@@ -14,8 +14,8 @@ LARGEST = 10_000_000
 CLOSED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 """Nothing runs but the page's own script, whatever else were to get into the page."""
 WITH_VIEW = (
-    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; connect-src data: blob:; "
-    "worker-src blob: data:; script-src 'unsafe-inline' 'unsafe-eval' blob:"
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data: blob:; "
+    "connect-src data: blob:; worker-src data: blob:; script-src 'unsafe-inline' 'unsafe-eval' data: blob:"
 )
 """A frame inherits the policy of its page, and the 3-D view unpacks its program and its data in the browser. It has
 workers, WebAssembly and functions made from text, but no address of any network either."""

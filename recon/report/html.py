@@ -10,7 +10,7 @@ Html = NewType("Html", str)
 """Text that is safe to put into a page as it is."""
 
 NOTHING = Html("")
-VOID = ("img", "meta")
+VOID = ("br", "img", "meta")
 """Elements without an end tag; those of SVG are none, and would swallow what follows."""
 LONGEST = 2000
 """Characters of one text; a page must stay small whatever its files say."""

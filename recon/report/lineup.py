@@ -51,7 +51,7 @@ def lineup(record: Record, pictures: Mapping[str, Picture]) -> Html:
         if name_of(view.index, "render") in pictures:
             place = "Best" if view is views[-1] and len(views) > 1 else "Worst" if view is views[0] else ""
             head = tag("h3", text(f"{place}: {view.file}" if place else view.file, 200))
-            score = f"{view.scores['psnr']:.2f} dB"
+            score = f"{view.scores['psnr']:.2f}\u00a0dB"
             trio = [
                 framed(pictures.get(name_of(view.index, kind)), f"{kind}{f', {score}' if kind == 'render' else ''}")
                 for kind in ("truth", "render", "error")

@@ -199,7 +199,7 @@ def files(record: Record) -> Html:
             link = tag("a", text(name, 200), href=f"{record.link}/{quote(name, errors='replace')}")
             rows.append([link, text(size(bytes_of(path))), text(contents.get(path.name, ""))])
     where = note("Links work where this page and the run folder are.")
-    return section("Files", table(rows), where if rows else NOTHING)
+    return section("Files", table(rows, class_="files"), where if rows else NOTHING)
 
 
 def bytes_of(path: Path) -> int:

@@ -71,7 +71,7 @@ def lineups(records: Mapping[str, Record], shown: Shown) -> Html:
 
 
 def _pair(name: str, view: View, pictures: Mapping[str, Picture]) -> Html:
-    words = f"{name}, {view.scores['psnr']:.2f} dB"
+    words = f"{name}, {view.scores['psnr']:.2f}\u00a0dB"
     both = [pictures[key] for kind in ("render", "error") if (key := name_of(view.index, kind)) in pictures]
     images = [
         tag("img", src=p.uri, alt=f"{words}, {kind}", width=p.width, height=p.height, class_=_class(p))

@@ -28,8 +28,9 @@ def heads(records: Runs) -> Html:
         made = str(record.config.get("created", "")).replace("T", " ")
         steps = record.metrics.get("steps")
         facts += [f"{readable(steps)} steps" if number(steps) is not None else "", made]
-        rows.append([link, text(" · ".join(str(fact) for fact in facts if fact), 300), text(record.folder, 300)])
-    return section("Runs", table(rows, ("run", "", "folder")))
+        about = text(" · ".join(str(fact) for fact in facts if fact), 300)
+        rows.append([link, join([about, tag("br"), tag("small", text(record.folder, 300))])])
+    return section("Runs", table(rows, class_="named"))
 
 
 def score_table(records: Runs) -> Html:
@@ -97,11 +98,16 @@ def cost_table(records: Runs) -> Html:
         "weights": lambda record: size(_weights(record)),
         "exported mesh": lambda record: size(_file(record, "mesh.ply")),
         "run folder": lambda record: size(bytes_of(record.folder)),
-        "machine": lambda record: plain(record.metrics.get("device")),
     }
     rows = [(name, [of(record) for record in records.values()]) for name, of in facts.items()]
     shown = [[text(name), *(text(cell, 200) for cell in cells)] for name, cells in rows if set(cells) != {MISSING}]
-    return section("Cost", table(shown, ("", *records), "versus")) if shown else NOTHING
+    machines = list(dict.fromkeys(plain(record.metrics.get("device")) for record in records.values()))
+    same = note(f"All on {machines[0]}.") if len(machines) == 1 else NOTHING
+    if len(machines) > 1:
+        shown.append(
+            [text("machine"), *(text(plain(record.metrics.get("device")), 300) for record in records.values())]
+        )
+    return section("Cost", table(shown, ("", *records), "versus"), same) if shown else NOTHING
 
 
 def _total(record: Record) -> float | None:
@@ -136,7 +142,11 @@ def settings_table(records: Runs) -> Html:
     ]
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [(name, [column.get(name, MISSING) for column in columns]) for name in names]
-    apart = [[text(name, 120), *(text(cell, 200) for cell in cells)] for name, cells in rows if len(set(cells)) > 1]
+    apart = [
+        [text(name.replace(".", ".\u200b"), 120), *(text(cell, 200) for cell in cells)]
+        for name, cells in rows
+        if len(set(cells)) > 1
+    ]
     body = table(apart, ("setting", *records), "versus") if apart else note("All settings and versions are the same.")
     return section("Settings that differ", body)
 

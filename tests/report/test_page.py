@@ -1,5 +1,7 @@
 """The page of a run: whole, self-contained, inert whatever the files say, and there whatever they lack."""
 
+import base64
+import hashlib
 import html.parser
 import io
 import json
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recon.geometry import Mesh
-from recon.report.page import LARGEST, render, write_report
+from recon.report.document import LARGEST
+from recon.report.page import render, write_report
 from recon.report.pictures import embed
 from recon.report.record import Record, read_record
 from recon.shapes.load import PointCloud
@@ -39,14 +42,14 @@ class Outline(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("img", "meta"):
+        if tag not in ("br", "img", "meta"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] != "style":
+        if not self.open or self.open[-1] not in ("style", "script"):
             self.words.append(data)
 
     @property
@@ -109,10 +112,59 @@ def test_the_page_tells_everything_in_order(run):
 def test_the_page_asks_the_network_for_nothing(run):
     page = write_report(run).read_text("utf-8")
     outline = Outline(page)
-    assert not re.search(r"https?:|//[a-z]|url\(|@import", page)
-    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {name for name, _ in outline.elements}
-    policy = next(a["content"] for a in outline.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|fetch|XMLHttpRequest", page)
+    assert not {"link", "iframe", "object", "embed", "form", "base"} & {name for name, _ in outline.elements}
+    policy = policy_of(outline)
+    assert policy.startswith("default-src 'none'") and "unsafe-inline'; script" in policy
+    (script,) = re.findall(r"(?s)<script>(.*?)</script>", page)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'")  # and nothing else that runs
+
+
+def policy_of(outline):
+    return next(a["content"] for a in outline.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+
+
+def test_the_view_is_inert_until_it_is_asked_for_and_its_policy_names_no_network(run):
+    view = '<!doctype html><script>alert("1")</script>' + "x" * 1000
+    page = write_report(run, view).read_text("utf-8")
+    outline = Outline(page)
+    (frame,) = outline.all("iframe")
+    assert frame == {"sandbox": "allow-scripts", "title": "3-D view", "data-page": view}
+    assert page.count("<script") == 1 and "<h2>3-D view" in page
+    allowed = {"'none'", "data:", "blob:", "'unsafe-inline'", "'unsafe-eval'"}
+    assert {source for rule in policy_of(outline).split("; ") for source in rule.split()[1:]} <= allowed
+
+
+def test_a_view_that_does_not_fit_is_left_out_with_a_note_and_one_that_fits_leaves_room_for_pictures(run):
+    large = render(read_record(run), largest=200_000, view="<p>" * 20_000)  # 9 bytes each when they are escaped
+    assert not Outline(large).all("iframe") and "the 3-D view is not shown: its 60,000 bytes" in large
+    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
+    Image.fromarray(noise).save(run.folder / "images/views.png")
+    both = render(read_record(run), largest=200_000, view="<p>" * 10_000)
+    assert Outline(both).all("iframe") and len(Outline(both).all("img")) == 4
+    assert 120_000 < len(both.encode()) <= 200_000 and "Reduced, to keep the page small" in both
+
+
+def test_a_page_elsewhere_links_into_the_run_folder(run, tmp_path):
+    where = write_report(run, out=tmp_path / "pages" / "a.html")
+    hrefs = {a["href"] for a in Outline(where.read_text("utf-8")).all("a")}
+    assert "./../run/config.json" in hrefs and (where.parent / "./../run/config.json").is_file()
+    assert not (run.folder / "report.html").exists()
+
+
+def test_errors_are_told_by_distance_and_sort_by_their_numbers(run):
+    rows = [
+        {"from": 0.0, "to": 0.001, "points": 1_082_276, "wrong": 0.372, "error": 0.00116, "bias": -4e-5},
+        {"from": 0.1, "to": None, "points": 9, "wrong": 0.0, "error": None, "bias": None},
+    ]
+    run.write_metrics({**run.read_metrics(), "bands": {"definition": "share. NULL: it is no distance.", "rows": rows}})
+    page = write_report(run).read_text("utf-8")
+    table = page[page.index("<h2>By distance") : page.index("<h2>Training")]
+    assert re.findall(r"<th scope=.row.>(.*?)</th>", table)[1] == '<data value="0.1">more than 0.1</data>'
+    assert '<data value="0.372">37.2 %</data>' in table and '<data value="">–</data>' in table
+    assert "share. it is no distance." in table and 'class="bands sortable"' in table
+    assert table.count('aria-sort="ascending"') == 1
 
 
 def test_what_files_say_is_never_markup(run):
@@ -133,8 +185,25 @@ def test_what_files_say_is_never_markup(run):
     run.append_log({"step": 61, "stage": EVIL, "loss": 1.0, "losses": {EVIL: 1.0}, "measures": {EVIL: 1.0}})
     run.append_log({"step": 62, "stage": EVIL, "loss": 1.0, "losses": {EVIL: 2.0}, "measures": {EVIL: 2.0}})
     page = Outline(write_report(run).read_text("utf-8"))
-    assert not page.open and EVIL in page.text
-    allowed = {"svg", "path", "line", "text", "img", "meta", "a", "details", "summary", "code", "b", "i", "em", "small"}
+    assert not page.open and EVIL in page.text and len(page.all("script")) == 1
+    allowed = {
+        "svg",
+        "path",
+        "line",
+        "text",
+        "img",
+        "meta",
+        "a",
+        "details",
+        "summary",
+        "code",
+        "b",
+        "i",
+        "em",
+        "small",
+        "script",
+        "data",
+    }
     allowed |= {
         "html",
         "head",

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from recon.geometry import Box, Space
-from recon.tasks.nerf.reference import NAME, read_reference, reference_of, write_reference
+from recon.tasks.nerf.reference import NAME, read_reference, read_truths, reference_of, write_reference
 
 FRAME = (0.6, 0.8, 0.0, 1.0, -0.8, 0.6, 0.0, 2.0, 0.0, 0.0, 1.0, 1 / 3)
 NDC = Space("ndc", Box((-1.0, -0.5, -9.0), (1.5, 0.5, -1.0)), 0.9, FRAME)
@@ -46,6 +46,19 @@ def test_the_truth_is_the_picture_on_a_background(ball, space, written):
     torch.testing.assert_close(read_reference(written).truth(1, behind), ball.image(9, behind))
     plain = reference_of(replace(ball, images=ball.images[..., :3]), space, 1)
     assert torch.equal(plain.truth(0, behind), ball.images[8, ..., :3].float() / 255)
+
+
+def test_single_truths_are_read_without_the_rest(ball, written):
+    found = read_truths(written, [1])
+    truth = read_reference(written).truth(1, torch.ones(3)) * 255
+    assert list(found) == [1] and found[1].shape == (16, 16, 3)
+    torch.testing.assert_close(torch.from_numpy(found[1]).float(), truth, atol=0.51, rtol=0)
+    assert read_truths(written, [0], grey=0.0)[0][0, 0].tolist() == [0, 0, 0]  # nothing there, on black
+    with pytest.raises(ValueError, match="no picture 2 .* among 2"):
+        read_truths(written, [2])
+    (written / NAME).write_bytes(b"{" * 99)
+    with pytest.raises(ValueError, match="can't be read"):
+        read_truths(written, [0])
 
 
 def test_only_held_out_pictures_are_kept(written):

@@ -8,6 +8,8 @@ import imageio.v3 as iio
 import pytest
 import torch
 
+from recon.fields.loe import LoeConfig
+from recon.fields.siren import SirenConfig
 from recon.tasks.nerf import scores as module
 from recon.tasks.nerf.fitted import Fitted, Picture
 from recon.tasks.nerf.reference import reference_of
@@ -20,6 +22,11 @@ class Shown(Fitted):
     def __init__(self, scene, space, *off, background=1.0):
         self.reference = reference_of(scene, space, 1)
         self.background, self.off = torch.full((3,), background), off or (0.0,)
+        self.device, radiance = (
+            torch.device("cpu"),
+            SimpleNamespace(space=space, field=SirenConfig(width=4).build(3, 4)),
+        )
+        self.lit = SimpleNamespace(radiance=radiance)
 
     def render(self, cameras, view, normals=False):
         assert len(cameras) == len(self.reference.test)
@@ -127,6 +134,17 @@ def test_sheets_show_the_worst_and_the_best_view(ball, space, tmp_path, views, m
     names = sheets.labels[0][::3]
     assert len(names) == min(views, 5) == len(set(names))
     assert (names[0], names[-1]) == (f"{views - 1}.png", "0.png")
+
+
+def test_fields_of_tiles_show_which_one_serves_each_place_that_is_seen(ball, space, tmp_path):
+    fitted = Shown(ball, space)
+    fitted.lit.radiance.field = LoeConfig(width=8, layers=3, frequencies=2, tiles=(2, 2)).build(3, 4)
+    found = picture_sheets(fitted, score_views(fitted, None), tmp_path)
+    assert found["tiles"] == "images/tiles.png"
+    sheet = iio.imread(tmp_path / "tiles.png")
+    assert sheet.shape[1] == 3 * 288  # the render and two layers, enlarged
+    coarse, fine = (len({tuple(pixel) for row in sheet[20:260, at : at + 288] for pixel in row}) for at in (288, 576))
+    assert 1 < coarse and 1 < fine
 
 
 @pytest.mark.parametrize("size, shown", [((16, 16), (288, 288)), ((400, 300), (400, 300)), ((1300, 20), (434, 7))])

@@ -55,6 +55,29 @@ def test_the_sampled_trimap_iou_of_a_grown_ball_is_that_of_the_closed_form(shape
         assert abs(found.values[f"trimap_iou_sampled_{band:g}"] - exact) < 4 * error + 1e-3 * exact
 
 
+def test_errors_by_distance_of_a_ball_that_is_too_large_are_those_of_the_closed_form(shape):
+    def distance(x):
+        return shape.signed_distance(x.astype(np.float64)) - 0.004
+
+    found = score(lambda x: distance(x) < 0, shape.mesh, shape, truth_of(shape), distance=distance).bands
+    near, middle, beyond, far, rest = found["rows"]
+    assert near["wrong"] == pytest.approx(shell(1, 1.001) / shell(0.999, 1.001), abs=0.01)
+    both = shell(1.001, 1.005) + shell(0.995, 0.999)
+    assert middle["wrong"] == pytest.approx(shell(1.001, 1.004) / both, abs=0.02)
+    assert beyond["wrong"] == far["wrong"] == rest["wrong"] == 0
+    for row in (near, middle, beyond, far):
+        assert row["error"] == pytest.approx(0.004, abs=1e-5) and row["bias"] == pytest.approx(-0.004, abs=1e-5)
+        assert row["points"] > 1000
+    assert (rest["from"], rest["to"], rest["error"]) == (0.1, None, None) and "NULL" not in found["definition"]
+
+
+def test_a_solid_without_distances_has_the_same_wrong_sides_and_says_what_is_missing(shape):
+    inside = score(lambda x: shape.signed_distance(x.astype(np.float64)) < 0.004, shape.mesh, shape, truth_of(shape))
+    assert inside.bands is not None and "NULL" in inside.bands["definition"]
+    assert [row["error"] for row in inside.bands["rows"]] == [None] * 5
+    assert inside.bands["rows"][0]["wrong"] > 0.4 and inside.bands["rows"][-1]["wrong"] == 0
+
+
 def test_near_points_weigh_every_place_of_the_band_alike(shape):
     truth = truth_of(shape)
     weight, inside = truth.near_weight, truth.near_inside
