@@ -13,7 +13,8 @@ from recon import runtime
 from recon.commands.common import be_quiet, nearest_of, print_json, refuse_misspelt, say, take_name
 from recon.commands.machine import Machine
 from recon.commands.scenes import FIGURINES, named_scene
-from recon.data.find import cache_home, load
+from recon.data.find import cache_home
+from recon.data.load import load
 from recon.fields import FIELDS
 from recon.report.page import write_report
 from recon.scenes.region import space_for

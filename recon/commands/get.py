@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -16,6 +19,9 @@ from recon.commands.common import print_json, say
 from recon.data import fetch
 from recon.data.catalogue import Entry, bytes_in_words, entries, find_entry
 from recon.data.download import probe
+from recon.data.find import FIGURINES
+from recon.data.record import extent_of, is_verified, place_of, places_of, problems_of
+from recon.shapes.names import PROCEDURAL_NAMES
 
 EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
@@ -37,16 +43,22 @@ def get(argv: Sequence[str]) -> int:
     """Show what a set is, ask, fetch it."""
     flags = tyro.cli(Get, args=list(argv), prog="recon data get")
     if not flags.name:
-        raise ValueError(f"which set? The catalogue has: {', '.join(entries())}")
-    entry = find_entry(" ".join(flags.name))
-    if fetch.is_there(entry):
-        return _report(flags, entry, {"fetched": False, "places": [str(fetch.place_of(entry))]})
+        raise ValueError(f"which set? recon data list tells more of them: {', '.join(entries())}")
+    name = " ".join(flags.name)
+    if name.lower() in (*PROCEDURAL_NAMES, FIGURINES):
+        raise ValueError(f"{name.lower()} needs no fetching: recon makes it")
+    entry = find_entry(name)
+    here = [path for path in places_of(entry) if not problems_of(entry, path)]
+    if fetch.is_there(entry) or (here and not entry.url):
+        return _report(flags, entry, {"fetched": False, "places": [str(here[0])]})
     if not entry.url:
         raise ValueError(entry.offer())
+    for path in here:
+        say(f"{entry.name} is here already, in a folder of RECON_DATA: {path}")
     _show(entry)
     if not flags.yes and not sys.stdin.isatty():
         raise ValueError(f"nobody is there to be asked: pass --yes to fetch {entry.name} ({entry.how_large()})")
-    size = entry.size or probe(entry.url) or entry.about
+    size = entry.size or (None if entry.pieces else probe(entry.url)) or entry.about
     say(f"  size     {'unknown' if size is None else bytes_in_words(size)}")
     fetch.check_room(entry, size or 0)
     if not flags.yes and not _agreed():
@@ -61,11 +73,26 @@ def get(argv: Sequence[str]) -> int:
 
 def _show(entry: Entry) -> None:
     """What would be fetched."""
+    doubt = "" if is_verified(entry) else " (unverified address: no download seen yet)"
+    many = f", {len(entry.pieces)} files" if entry.pieces else ""
     say(f"{entry.title}")
-    say(f"  from     {entry.url}{'' if fetch.is_verified(entry) else ' (unverified address: no download seen yet)'}")
-    say(f"  found in {entry.source}")
-    say(f"  terms    {entry.terms}")
-    say(f"  to       {fetch.place_of(entry)}")
+    for word, text in (
+        ("from", f"{entry.url}{many}{doubt}"),
+        ("found in", entry.source),
+        ("terms", entry.terms),
+        ("to", str(place_of(entry))),
+    ):
+        say(_folded(f"  {word:<8} {text}"))
+
+
+def _folded(line: str) -> str:
+    """A line as several, where a terminal would break it within words."""
+    if not sys.stderr.isatty():
+        return line
+    columns = max(shutil.get_terminal_size().columns, 40)
+    return textwrap.fill(
+        line, columns, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def _agreed() -> bool:
@@ -79,7 +106,9 @@ def _report(flags: Get, entry: Entry, facts: dict[str, Any]) -> int:
         print_json({"name": entry.name, "url": entry.url, "terms": entry.terms} | facts)
     else:
         for place in facts["places"]:
-            print(f"{'fetched' if facts['fetched'] else 'already there'}: {place}")
+            files, size = extent_of(Path(place))
+            counted = f"{files:,} file{'s' * (files != 1)}, {bytes_in_words(size)}"
+            print(f"{'fetched' if facts['fetched'] else 'already there'}: {place} ({counted}, whole)")
     return 0
 
 

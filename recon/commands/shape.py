@@ -21,7 +21,8 @@ from recon.commands.common import (
     take_name,
 )
 from recon.commands.machine import EXIT, Machine, check_stop, take_resume
-from recon.data.find import cache_home, load
+from recon.data.find import cache_home
+from recon.data.load import load
 from recon.fields import FIELDS
 from recon.report.page import write_report
 from recon.shapes.load import MAX_FACES

@@ -76,7 +76,7 @@ def test_with_yes_a_set_is_fetched_after_all_was_shown(recon, home, lucy):
         "verified",
     ):
         assert text in result.err
-    assert result.out == f"fetched: {home}/datasets/shapes/lucy.ply\n"
+    assert result.out == f"fetched: {home}/datasets/shapes/lucy.ply (1 file, 21 B, whole)\n"
 
 
 def test_json_is_one_object(recon, home, lucy):
@@ -115,9 +115,11 @@ def test_without_a_terminal_nobody_is_asked_and_nothing_is_fetched(recon, home, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "wants an action; actions: get"),
+        ((), "wants an action; actions: list, where, get, check, make"),
         (("gett",), "not gett; perhaps you meant get"),
-        (("get",), "which set? The catalogue has: barn"),
+        (("get",), "which set? recon data list tells more of them: barn"),
+        (("get", "idol"), "idol needs no fetching"),
+        (("get", "shapenet"), "put it at datasets/shapenet, its folders CLASS/MODEL as they are"),
         (("get", "famly"), "perhaps you meant family"),
         (("get", "asiandragon"), "perhaps you meant asian_dragon"),
     ],
