@@ -58,6 +58,19 @@ def get(argv: Sequence[str]) -> int:
     _show(entry)
     if not flags.yes and not sys.stdin.isatty():
         raise ValueError(f"nobody is there to be asked: pass --yes to fetch {entry.name} ({entry.how_large()})")
+    try:
+        fetched, seconds = _fetch(entry, flags)
+    except (ConnectionError, FileNotFoundError) as error:
+        if error.errno is not None:  # a trouble of this computer's
+            raise
+        raise type(error)(f"{error}; or {entry.put_by_hand()}") from None
+    facts = {"fetched": True, "places": [str(place) for place in fetched.places]}
+    facts |= {"bytes": fetched.size, "sha256": fetched.sha256, "seconds": round(seconds, 3)}
+    return _report(flags, entry, facts)
+
+
+def _fetch(entry: Entry, flags: Get) -> tuple[fetch.Fetched, float]:
+    """Tell the size, ask, fetch; and the seconds that the fetching took."""
     size = entry.size or (None if entry.pieces else probe(entry.url)) or entry.about
     say(f"  size     {'unknown' if size is None else bytes_in_words(size)}")
     fetch.check_room(entry, size or 0)
@@ -66,9 +79,7 @@ def get(argv: Sequence[str]) -> int:
     began = time.perf_counter()
     with _Bar(entry.name) as bar:
         fetched = fetch.get(entry, say, bar.update)
-    facts = {"fetched": True, "places": [str(place) for place in fetched.places]}
-    facts |= {"bytes": fetched.size, "sha256": fetched.sha256, "seconds": round(time.perf_counter() - began, 3)}
-    return _report(flags, entry, facts)
+    return fetched, time.perf_counter() - began
 
 
 def _show(entry: Entry) -> None:

@@ -75,7 +75,7 @@ def _print(there: Sequence[Found], own: Sequence[Made], sets: Sequence[Entry]) -
             _line(entry.name, wide, entry.kind, "", entry.licence)
         print()
     if not there:
-        print(f"nothing lies in {datasets_home()}{os.sep} or a folder of RECON_DATA (recon data where shows them)")
+        print(f"nothing is here yet (recon data where shows the folders): {datasets_home()}{os.sep}")
 
 
 def _print_collection(collection: str, sets: Sequence[Entry], wide: int) -> None:

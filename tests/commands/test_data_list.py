@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +28,8 @@ def test_without_any_data_the_table_shows_what_can_be_had(recon, home):
     words = result.out.split()
     assert set(entries()) <= set(words) and {"idol", "filigree", "rings", "figurines"} <= set(words)
     assert "LLFF, forward-facing (one archive for all)" in result.out
-    assert f"nothing lies in {home}/datasets/" in result.out
-    assert max(map(len, result.out.splitlines())) <= max(80, len(str(home)) + 80)
+    assert "nothing is here yet" in result.out.splitlines()[-1]
+    assert max(map(len, result.out.splitlines()[:-1])) <= 80
 
 
 def test_what_is_here_is_shown_folder_by_folder(recon, home, data):
@@ -56,9 +55,8 @@ def test_json_is_one_object_that_tells_all(recon, home, data):
     assert rows["bunny", True]["hidden_by"] == f"{home}/datasets/shapes/bunny.ply"
     assert rows["fox", True]["problems"] and rows["fox", True]["files"] == 1
     lucy = rows["lucy", False]
-    assert (
-        lucy["download_bytes"] == entries()["lucy"].size and lucy["verified"] is False and "research" in lucy["terms"]
-    )
+    assert lucy["download_bytes"] == entries()["lucy"].size and lucy["verified"] is False
+    assert "research" in lucy["terms"]
 
 
 def test_lines_are_cut_where_a_terminal_would_break_them(recon, data, monkeypatch):
@@ -147,6 +145,6 @@ for words in (["list", "--help"], ["where", "--help"], ["get", "--help"], ["list
         pass
 print(json.dumps([m for m in ("torch", "numpy", "open3d", "trimesh", "jaxtyping") if m in sys.modules]))
 """
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "RECON_DATA": ""})
+    words, tree = [sys.executable, "-c", code], Path(__file__).parents[2]
+    done = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == []

@@ -54,8 +54,9 @@ def home(tmp_path, monkeypatch):
 def family(server, monkeypatch) -> Entry:
     """Two scenes that share an archive."""
     entry = Entry(
-        name="family", title="Family", kind="scene", collection="tests", licence="none", source="a test", format="zip", cap=10**6, unpacked=10**6, terms="none",
-        by_hand="nowhere", place="TanksAndTemple/Family", member="Family", url=server.url("/scenes.zip"),
+        name="family", title="Family", kind="scene", collection="tests", licence="none", terms="none",
+        source="a test", format="zip", cap=10**6, unpacked=10**6, by_hand="nowhere",
+        place="TanksAndTemple/Family", member="Family", url=server.url("/scenes.zip"),
         files={"rgb/*.png": [2, 9], "intrinsics.txt": [1, 1]}, paired=("rgb/*.png", "pose/*.txt"),
     )  # fmt: skip
     barn = replace(entry, name="barn", place="TanksAndTemple/Barn", member="Barn")
