@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import trimesh
 
-from recon.data.find import load
+from recon.data.load import load
 from recon.fields import FIELDS, FieldConfig
 from recon.geometry import Mesh
 from recon.shapes.load import PointCloud, from_arrays

@@ -1,4 +1,4 @@
-"""`recon data check SCENE`: what there is to know and to fear about a scene before it is learned."""
+"""`recon data check SCENE`: what there is to know and to fear about a scene before it is learned; fetched sets anew."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tyro
 
 from recon.commands.common import be_quiet, print_json, say
 from recon.commands.flags import read_flags
+from recon.commands.verify import check_set, facts_of, line_of, report_set
 from recon.files import printable
 from recon.rendering.picture import write_png
 from recon.scenes.check import check_scene
@@ -23,10 +24,13 @@ from recon.training.places import renders
 
 @dataclass(frozen=True)
 class Check:
-    """Describe a scene, draw its cameras and its box, and warn of what makes it hard or impossible to learn."""
+    """Describe a scene, draw its cameras and its box, and warn of what makes it hard or impossible to learn.
+
+    Of a set of the catalogue, all files are counted and compared with their known hashes, too."""
 
     scene: Annotated[str, tyro.conf.Positional]
-    """A folder of posed pictures, a name in datasets/ or the folders of RECON_DATA, or figurines."""
+    """A folder of posed pictures, a name in datasets/ or the folders of RECON_DATA, or figurines; or any fetched set,
+    such as lucy or kodak."""
     downscale: int = 1
     """Average this many pixels of the files along each side into one."""
     space: Kind = "auto"
@@ -44,6 +48,9 @@ def check(argv: Sequence[str]) -> int:
     flags = read_flags(Check, argv, "recon data check")
     if flags.out is not None and flags.out.suffix.lower() != ".png":
         raise ValueError(f"--out is written as .png, '{flags.out.name}' has the suffix '{flags.out.suffix}'")
+    verdict = check_set(flags.scene)
+    if verdict is not None and verdict.entry.kind != "scene":
+        return report_set(verdict, flags.json)
     scene = named_scene(flags.scene, flags.downscale, be_quiet if flags.quiet else say)
     space = choose_space(scene, flags.space)  # a box that no view sees is for the report to tell
     report = check_scene(scene, space)
@@ -55,8 +62,11 @@ def check(argv: Sequence[str]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     write_png(path, scene_picture(scene, space))
     if flags.json:
-        print_json({"folder": str(scene.folder), "picture": str(path), **report.as_dict()})
+        about = {"folder": str(scene.folder), "picture": str(path), "set": verdict and facts_of(verdict)}
+        print_json({**about, **report.as_dict()})
     else:
+        if verdict is not None:
+            print(line_of(verdict))
         first, *rest = report.lines()
         lines = [first, *rest, f"{len(report.warnings) or 'no'} warnings", f"picture: {path}"]
         print(printable("\n  ".join(lines)))

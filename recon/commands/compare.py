@@ -13,7 +13,8 @@ from recon import runtime
 from recon.commands.common import be_quiet, nearest_of, print_json, refuse_misspelt, say, take_name
 from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
-from recon.data.find import cache_home, load
+from recon.data.find import FIGURINES, cache_home
+from recon.data.load import load
 from recon.fields import FIELDS
 from recon.files import printable
 from recon.report.page import write_report
@@ -28,7 +29,7 @@ from recon.studies.compare.results import Row, as_text, cells
 from recon.studies.compare.scenes import SceneArena
 from recon.studies.compare.shapes import ShapeArena
 from recon.tasks.bench import Bench
-from recon.tasks.named_scene import FIGURINES, named_scene
+from recon.tasks.named_scene import named_scene
 from recon.tasks.nerf.settings import PRESETS as SCENE_PRESETS
 from recon.tasks.nerf.settings import preset as scene_preset
 from recon.tasks.shape.settings import PRESETS as SHAPE_PRESETS

@@ -7,8 +7,10 @@ import importlib
 from collections.abc import Sequence
 
 ACTIONS = {
+    "list": "what there is: here, to be fetched, made by recon; sizes and terms",
+    "where": "the folders that are searched, or the path that a name means",
     "get": "fetch a set of the catalogue",
-    "check": "describe a scene, draw its cameras, warn of what is wrong",
+    "check": "describe a scene, draw its cameras, warn of what is wrong; recount a fetched set",
     "make": "render a mesh into a posed scene",
 }
 """What each action is for; it is the function of its name in the module of its name, loaded only when asked for."""

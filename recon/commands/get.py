@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -17,6 +20,9 @@ from recon.commands.flags import read_flags
 from recon.data import fetch
 from recon.data.catalogue import Entry, bytes_in_words, entries, find_entry
 from recon.data.download import probe
+from recon.data.find import FIGURINES
+from recon.data.record import extent_of, is_verified, place_of, places_of, problems_of
+from recon.shapes.names import PROCEDURAL_NAMES
 
 EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
@@ -40,16 +46,35 @@ def get(argv: Sequence[str]) -> int:
     """Show what a set is, ask, fetch it."""
     flags = read_flags(Get, argv, "recon data get")
     if not flags.name:
-        raise ValueError(f"which set? The catalogue has: {', '.join(entries())}")
-    entry = find_entry(" ".join(flags.name))
-    if fetch.is_there(entry):
-        return _report(flags, entry, {"fetched": False, "places": [str(fetch.place_of(entry))]})
+        raise ValueError(f"which set? recon data list tells more of them: {', '.join(entries())}")
+    name = " ".join(flags.name)
+    if name.lower() in (*PROCEDURAL_NAMES, FIGURINES):
+        raise ValueError(f"{name.lower()} needs no fetching: recon makes it")
+    entry = find_entry(name)
+    here = [path for path in places_of(entry) if not problems_of(entry, path)]
+    if fetch.is_there(entry) or (here and not entry.url):
+        return _report(flags, entry, {"fetched": False, "places": [str(here[0])]})
     if not entry.url:
         raise ValueError(entry.offer())
+    for path in here:
+        say(f"{entry.name} is here already, in a folder of RECON_DATA: {path}")
     _show(entry)
     if not flags.yes and not sys.stdin.isatty():
         raise ValueError(f"nobody is there to be asked: pass --yes to fetch {entry.name} ({entry.how_large()})")
-    size = entry.size or probe(entry.url) or entry.about
+    try:
+        fetched, seconds = _fetch(entry, flags)
+    except (ConnectionError, FileNotFoundError) as error:
+        if error.errno is not None:  # a trouble of this computer's
+            raise
+        raise type(error)(f"{error}; or {entry.put_by_hand()}") from None
+    facts = {"fetched": True, "places": [str(place) for place in fetched.places]}
+    facts |= {"bytes": fetched.size, "sha256": fetched.sha256, "seconds": round(seconds, 3)}
+    return _report(flags, entry, facts)
+
+
+def _fetch(entry: Entry, flags: Get) -> tuple[fetch.Fetched, float]:
+    """Tell the size, ask, fetch; and the seconds that the fetching took."""
+    size = entry.size or (None if entry.pieces else probe(entry.url)) or entry.about
     say(f"  size     {'unknown' if size is None else bytes_in_words(size)}")
     fetch.check_room(entry, size or 0)
     if not flags.yes and not _agreed():
@@ -57,18 +82,31 @@ def get(argv: Sequence[str]) -> int:
     began = time.perf_counter()
     with _Bar(entry.name) as bar:
         fetched = fetch.get(entry, be_quiet, lambda *_: None) if flags.quiet else fetch.get(entry, say, bar.update)
-    facts = {"fetched": True, "places": [str(place) for place in fetched.places]}
-    facts |= {"bytes": fetched.size, "sha256": fetched.sha256, "seconds": round(time.perf_counter() - began, 3)}
-    return _report(flags, entry, facts)
+    return fetched, time.perf_counter() - began
 
 
 def _show(entry: Entry) -> None:
     """What would be fetched."""
+    doubt = "" if is_verified(entry) else " (unverified address: no download seen yet)"
+    many = f", {len(entry.pieces)} files" if entry.pieces else ""
     say(f"{entry.title}")
-    say(f"  from     {entry.url}{'' if fetch.is_verified(entry) else ' (unverified address: no download seen yet)'}")
-    say(f"  found in {entry.source}")
-    say(f"  terms    {entry.terms}")
-    say(f"  to       {fetch.place_of(entry)}")
+    for word, text in (
+        ("from", f"{entry.url}{many}{doubt}"),
+        ("found in", entry.source),
+        ("terms", entry.terms),
+        ("to", str(place_of(entry))),
+    ):
+        say(_folded(f"  {word:<8} {text}"))
+
+
+def _folded(line: str) -> str:
+    """A line as several, where a terminal would break it within words."""
+    if not sys.stderr.isatty():
+        return line
+    columns = max(shutil.get_terminal_size().columns, 40)
+    return textwrap.fill(
+        line, columns, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def _agreed() -> bool:
@@ -82,7 +120,9 @@ def _report(flags: Get, entry: Entry, facts: dict[str, Any]) -> int:
         print_json({"name": entry.name, "url": entry.url, "terms": entry.terms} | facts)
     else:
         for place in facts["places"]:
-            print(f"{'fetched' if facts['fetched'] else 'already there'}: {place}")
+            files, size = extent_of(Path(place))
+            counted = f"{files:,} file{'s' * (files != 1)}, {bytes_in_words(size)}"
+            print(f"{'fetched' if facts['fetched'] else 'already there'}: {place} ({counted}, whole)")
     return 0
 
 

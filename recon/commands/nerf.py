@@ -22,13 +22,13 @@ from recon.commands.common import (
 from recon.commands.flags import read_flags
 from recon.commands.machine import EXIT, Machine, check_stop, take_run
 from recon.commands.report import report_of
-from recon.data.find import cache_home
+from recon.data.find import FIGURINES, cache_home
 from recon.fields import FIELDS
 from recon.metrics.image import Lpips
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Bench
-from recon.tasks.named_scene import FIGURINES, named_scene
+from recon.tasks.named_scene import named_scene
 from recon.tasks.nerf.needs import needs_of
 from recon.tasks.nerf.reference import NAME as REFERENCE
 from recon.tasks.nerf.reference import read_reference

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from recon.commands.common import print_json
+from recon.commands.flags import read_flags
 from recon.report.comparison import write_comparison
 from recon.report.page import write_report
 from recon.training.run import Run
@@ -30,7 +31,7 @@ class Report:
 def main(name: str, argv: Sequence[str]) -> int:
     """Parse, write, print where it is."""
     del name
-    flags = tyro.cli(Report, args=list(argv), prog="recon report")
+    flags = read_flags(Report, argv, "recon report")
     if flags.out is not None and flags.out.is_dir():
         raise IsADirectoryError(f"--out {flags.out} is a folder; name the file, such as {flags.out / 'report.html'}")
     runs = [Run.open(run) for run in flags.runs]

@@ -22,7 +22,8 @@ from recon.commands.common import (
 from recon.commands.flags import read_flags
 from recon.commands.machine import EXIT, Machine, check_stop, take_run
 from recon.commands.report import report_of
-from recon.data.find import cache_home, load
+from recon.data.find import cache_home
+from recon.data.load import load
 from recon.fields import FIELDS
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS

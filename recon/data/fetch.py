@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
 from recon.data.archive import BadArchive, Limits, unpack
-from recon.data.catalogue import Entry, bytes_in_words, entries
+from recon.data.catalogue import Entry, Piece, bytes_in_words, entries
 from recon.data.download import OnBytes, Wanted, download, forget
 from recon.data.find import datasets_home
-from recon.files import atomic_write_json, writing
+from recon.data.record import LEARNED, learn, learned, note_fetched, place_of, problems_of, sha256_of
+from recon.files import writing
 
 try:
     import fcntl
@@ -26,7 +25,10 @@ except ImportError:  # Windows: there two downloads of one set at a time are not
     fcntl = None
 
 Say = Callable[[str], None]
-LEARNED = ".learned-hashes.json"
+
+
+class _Changed(ValueError):
+    """Another file than the one that was seen before."""
 
 
 class Incomplete(ValueError):
@@ -44,28 +46,6 @@ class Fetched:
     """Of the archive."""
 
 
-def place_of(entry: Entry) -> Path:
-    """Where a set lies, or will lie."""
-    return datasets_home() / entry.place
-
-
-def problems_of(entry: Entry, path: Path) -> list[str]:
-    """What a folder or file lacks to be this set; empty where nothing."""
-    if not entry.files:
-        return [] if path.is_file() and _begins_well(path) else [f"{path.name} is no {path.suffix[1:]} file"]
-    if not path.is_dir():
-        return [f"{path.name} is no folder"]
-    found = {pattern: sum(file.is_file() for file in path.glob(pattern)) for pattern in [*entry.files, *entry.paired]}
-    wrong = [
-        f"{found[pattern]} x {pattern} instead of {least if least == most else f'{least} to {most}'}"
-        for pattern, (least, most) in entry.files.items()
-        if not least <= found[pattern] <= most
-    ]
-    if len({found[pattern] for pattern in entry.paired}) > 1:
-        wrong.append(" but ".join(f"{found[pattern]} x {pattern}" for pattern in entry.paired))
-    return wrong
-
-
 def is_there(entry: Entry) -> bool:
     """Whether the set lies in datasets/; ValueError where what lies there is not whole."""
     path = place_of(entry)
@@ -78,30 +58,11 @@ def is_there(entry: Entry) -> bool:
     return True
 
 
-def is_verified(entry: Entry) -> bool:
-    """Whether a download from this address is known to have worked, here or by the catalogue."""
-    return entry.verified or entry.url in learned()
-
-
-def learned() -> dict[str, Any]:
-    """Size and hash of every archive that was fetched, by address."""
-    path = datasets_home() / LEARNED
-    if not path.is_file():
-        return {}
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        data = None
-    if isinstance(data, dict) and all(isinstance(known, dict) and "sha256" in known for known in data.values()):
-        return data
-    raise ValueError(f"{path} is damaged; delete it, and hashes are learned anew")
-
-
 def check_room(entry: Entry, size: int) -> None:
-    """ValueError where the disk cannot hold an archive of `size` bytes and what it unpacks to, as much at the least."""
+    """ValueError where the disk cannot hold a download of `size` bytes and what it unpacks to, as much at the least."""
     there = next(folder for folder in place_of(entry).absolute().parents if folder.is_dir())
-    free, part = shutil.disk_usage(there).free, _part(entry.url)
-    wanted = 2 * size - (part.stat().st_size if part.exists() else 0)
+    free, kept = shutil.disk_usage(there).free, _kept(entry)
+    wanted = (size if entry.pieces else 2 * size) - kept
     if free < wanted:
         raise ValueError(
             f"{entry.name} needs about {bytes_in_words(wanted)} more on the disk of {there}, which has "
@@ -118,24 +79,87 @@ def get(entry: Entry, say: Say, on_bytes: OnBytes = lambda there, size: None) ->
         raise ValueError(entry.offer())
     if is_there(entry):
         raise ValueError(f"{place_of(entry)} is there already")
+    with _alone(_part(entry.url)):
+        fetched = _get_pieces(entry, on_bytes) if entry.pieces else _get_archive(entry, say, on_bytes)
+        learn(entry.url, fetched.sha256, fetched.size)
+        for other in entries().values():
+            if place_of(other) in fetched.places:
+                note_fetched(other, place_of(other), fetched.sha256)
+    return fetched
+
+
+def _get_archive(entry: Entry, say: Say, on_bytes: OnBytes) -> Fetched:
+    """One archive, unpacked; it is forgotten once its sets have their places."""
     part = _part(entry.url)
-    with _alone(part):
-        download(Wanted(entry.url, entry.cap, entry.size), part, on_bytes)
-        digest, size = _sha256(part), part.stat().st_size
-        _check_hash(entry, part, digest)
-        try:
-            places = _unpack_and_place(entry, part, say)
-        except BadArchive as error:
-            forget(part)
-            raise BadArchive(f"the archive from {entry.url} is refused: {error}; nothing was changed") from None
-        except Incomplete as error:
-            raise Incomplete(
-                f"the archive from {entry.url} does not hold what the catalogue says ({error}); nothing was changed. "
-                f"It is kept as {part}: look into it, or delete it and fetch it anew"
-            ) from None
-        _learn(entry.url, digest, size)
+    download(Wanted(entry.url, entry.cap, entry.size), part, on_bytes)
+    digest, size = sha256_of(part), part.stat().st_size
+    try:
+        _check_hash(entry, digest)
+        places = _unpack_and_place(entry, part, say)
+    except _Changed:
         forget(part)
+        raise
+    except BadArchive as error:
+        forget(part)
+        raise BadArchive(f"the archive from {entry.url} is refused: {error}; nothing was changed") from None
+    except Incomplete as error:
+        raise Incomplete(
+            f"the archive from {entry.url} does not hold what the catalogue says ({error}); nothing was changed. "
+            f"It is kept as {part}: look into it, or delete it and fetch it anew"
+        ) from None
+    forget(part)
     return Fetched(tuple(places), size, digest)
+
+
+def _get_pieces(entry: Entry, on_bytes: OnBytes) -> Fetched:
+    """File after file into a hidden folder, which becomes the set once all are there; goes on from an earlier try."""
+    room, place = _room(entry), place_of(entry)
+    done, digests = 0, []
+    for piece in entry.pieces:
+        file = room / piece.path
+        if not file.is_file():
+            url = entry.url + piece.path
+            part = _part(url)
+            most = entry.cap - done if piece.size is None else piece.size
+            download(Wanted(url, most, piece.size), part, _shifted(on_bytes, done, entry.size))
+            with writing(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(part, file)
+            forget(part)
+        digests.append(f"{_checked(piece, file, entry)}  {piece.path}\n")
+        done += file.stat().st_size
+    on_bytes(done, done)
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    try:
+        _check_hash(entry, digest)
+    except _Changed:
+        shutil.rmtree(room)
+        raise
+    if wrong := problems_of(entry, room):
+        raise Incomplete(f"{entry.url} does not hold what the catalogue says ({'; '.join(wrong)}); nothing was changed")
+    with writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            raise ValueError(f"{place} has appeared while it was fetched; it is left as it is")
+        os.rename(room, place)
+    return Fetched((place,), done, digest)
+
+
+def _shifted(on_bytes: OnBytes, done: int, total: int | None) -> OnBytes:
+    """Progress of one file as progress of the set."""
+    return lambda there, _: on_bytes(min(done + there, total - 1) if total else done + there, total)
+
+
+def _checked(piece: Piece, file: Path, entry: Entry) -> str:
+    """The hash of a piece; ValueError where it is not what the catalogue says, and the piece is deleted then."""
+    digest = sha256_of(file)
+    if piece.sha256 and digest != piece.sha256:
+        file.unlink()
+        raise _Changed(
+            f"the file at {entry.url}{piece.path} has changed: its SHA-256 is {digest}, the catalogue has "
+            f"{piece.sha256}; nothing was changed; compare with {entry.source}, or {entry.put_by_hand()}"
+        )
+    return digest
 
 
 def _unpack_and_place(entry: Entry, part: Path, say: Say) -> list[Path]:
@@ -181,44 +205,39 @@ def _whole(entry: Entry, room: Path, shared: bool) -> Path:
     raise Incomplete("; ".join(problems_of(entry, fitting[0])) if fitting else f"there is no {entry.member} in it")
 
 
-def _begins_well(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return path.suffix != ".ply" or file.read(4) in (b"ply\n", b"ply\r")
-
-
-def _check_hash(entry: Entry, part: Path, digest: str) -> None:
-    """ValueError where the archive is not the one that was seen before; it is deleted then."""
+def _check_hash(entry: Entry, digest: str) -> None:
+    """_Changed where what came is not what was seen before."""
     before = learned().get(entry.url)
     expected = before["sha256"] if before else entry.sha256
     if expected and digest != expected:
-        forget(part)
         advice = (
             f"if you trust it all the same, delete its lines from {datasets_home() / LEARNED}"
             if before
             else f"compare with {entry.source}, or {entry.put_by_hand()}"
         )
-        raise ValueError(
+        raise _Changed(
             f"the file at {entry.url} has changed: its SHA-256 is {digest}, "
             f"{'the first download had' if before else 'the catalogue has'} {expected}; nothing was changed; {advice}"
         )
 
 
-def _learn(url: str, digest: str, size: int) -> None:
-    atomic_write_json(datasets_home() / LEARNED, learned() | {url: {"sha256": digest, "size": size}})
-
-
 def _part(url: str) -> Path:
-    """Where an archive grows; the name tells a person what it is, and no two addresses share one."""
+    """Where a file grows; the name tells a person what it is, and no two addresses share one."""
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(urlsplit(url).path).name)[:60]
     return datasets_home() / ".downloads" / f"{readable}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _room(entry: Entry) -> Path:
+    """Where the pieces of a set gather."""
+    return _part(entry.url).with_suffix(".pieces")
+
+
+def _kept(entry: Entry) -> int:
+    """Bytes that an earlier try has left."""
+    if not entry.pieces:
+        return part.stat().st_size if (part := _part(entry.url)).exists() else 0
+    files = (_room(entry) / piece.path for piece in entry.pieces)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 @contextlib.contextmanager

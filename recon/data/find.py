@@ -1,4 +1,6 @@
-"""From what a person typed to a shape or a scene: a path, a name in `datasets/` or RECON_DATA, or a shape of ours."""
+"""From what a person typed to a file or a folder: a path, a name in `datasets/` or RECON_DATA, or a shape of ours.
+
+Loads nothing: neither numpy nor torch."""
 
 from __future__ import annotations
 
@@ -7,17 +9,15 @@ import os
 from pathlib import Path
 
 from recon.data.catalogue import entries, plain
-from recon.shapes.load import MAX_FACES, SUFFIXES
-from recon.shapes.procedural import PROCEDURAL
-from recon.shapes.shape import Centre, Shape, from_mesh, load_shape
+from recon.data.shapenet import find_model
+from recon.shapes.names import PROCEDURAL_NAMES, SUFFIXES
 
 FOLDERS = ("shapes", "shapenet/watertight")
 """Where names of shapes are looked up, below `datasets/` and below each folder of RECON_DATA."""
 SCENE_FOLDERS = ("scenes", "TanksAndTemple")
 """Where names of scenes are."""
-
-MADE = ("figurines",)
-"""Scenes that are made when a command first asks for them."""
+FIGURINES = "figurines"
+"""The scene that is made at its first use."""
 
 NAMED = tuple(suffix for suffix in SUFFIXES if suffix != ".txt")
 """Kinds of file that go by name; a text file is more often a readme, so a cloud in one is given by its path."""
@@ -40,12 +40,12 @@ def cache_home() -> Path:
 
 def shape_folders() -> list[Path]:
     """Folders that are searched for named shapes, the first hit winning."""
-    return [datasets_home(), *(root / folder for root in _roots() for folder in FOLDERS)]
+    return [datasets_home(), *(root / folder for root in roots() for folder in FOLDERS)]
 
 
 def scene_folders() -> list[Path]:
     """Folders that are searched for named scenes, the first hit winning."""
-    return [root / folder for root in _roots() for folder in SCENE_FOLDERS]
+    return [root / folder for root in roots() for folder in SCENE_FOLDERS]
 
 
 def find_shape(name: str) -> Path | str:
@@ -53,18 +53,22 @@ def find_shape(name: str) -> Path | str:
     path = Path(name).expanduser()
     if path.is_file():
         return path
+    if path.suffix.lower() not in SUFFIXES and len(path.parts) == 2 and (model := find_model(name, roots())):
+        return model
     if path.suffix.lower() in SUFFIXES or len(path.parts) != 1:
         raise FileNotFoundError(_missing_path(path))
-    known = _named_files()
+    known = named_shapes()
     if name.lower() in known:
         return known[name.lower()]
-    if name.lower() in PROCEDURAL:
+    if name.lower() in PROCEDURAL_NAMES:
         return name.lower()
-    names = sorted({*known, *PROCEDURAL})
+    if model := find_model(name, roots()):
+        return model
+    names = sorted({*known, *PROCEDURAL_NAMES})
     near = difflib.get_close_matches(name.lower(), names, n=3) or names
     raise FileNotFoundError(
-        f"no shape '{name}'; {_offer(name, 'shapes') or 'perhaps: ' + ', '.join(near[:12])}. "
-        f"Searched {_searched(shape_folders())}, and the procedural shapes ({', '.join(PROCEDURAL)})"
+        f"no shape '{name}'; {_offer(name, 'shape') or 'perhaps: ' + ', '.join(near[:12])}. "
+        f"Searched {_searched(shape_folders())}, and the procedural shapes ({', '.join(PROCEDURAL_NAMES)})"
     )
 
 
@@ -79,33 +83,19 @@ def find_scene(name: str) -> Path:
         raise FileNotFoundError(f"{path} is a file; a scene is a folder: give {path.parent}")
     if len(path.parts) != 1:
         raise FileNotFoundError(f"no folder {path}" + ("" if path.parent.is_dir() else f", nor {path.parent}"))
-    known: dict[str, Path] = {}
-    for folder in scene_folders():
-        for inside in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if inside.is_dir() and not inside.name.startswith("."):
-                known.setdefault(inside.name.lower(), inside)
+    known = named_scenes()
     if name.lower() in known:
         return known[name.lower()]
-    fetched = {entry.name for entry in entries().values() if not entry.place.startswith("shapes/")}
-    names = sorted({*known, *fetched, *MADE})
+    fetched = {entry.name for entry in entries().values() if entry.kind == "scene"}
+    names = sorted({*known, *fetched, FIGURINES})
     near = difflib.get_close_matches(name.lower(), names, n=3) or names
     raise FileNotFoundError(
-        f"no scene '{name}'; {_offer(name, *SCENE_FOLDERS) or 'perhaps: ' + ', '.join(near[:16])}. "
+        f"no scene '{name}'; {_offer(name, 'scene') or 'perhaps: ' + ', '.join(near[:16])}. "
         f"Searched {_searched(scene_folders())}"
     )
 
 
-def load(
-    name: str | Path, *, centre: Centre = "box", repair: bool = False, max_faces: int = MAX_FACES, seed: int = 0
-) -> Shape:
-    """Shape of a path or a name."""
-    found = find_shape(str(name))
-    if isinstance(found, Path):
-        return load_shape(found, centre=centre, repair=repair, max_faces=max_faces, seed=seed)
-    return from_mesh(found, PROCEDURAL[found](), "procedural", centre=centre, seed=seed, repair=repair)
-
-
-def _roots() -> list[Path]:
+def roots() -> list[Path]:
     """`datasets/`, then the folders of RECON_DATA."""
     return [datasets_home(), *(Path(part) for part in os.environ.get("RECON_DATA", "").split(os.pathsep) if part)]
 
@@ -114,13 +104,23 @@ def _searched(folders: list[Path]) -> str:
     return ", ".join(str(folder) for folder in folders if folder.is_dir()) or "no folder (set RECON_DATA)"
 
 
-def _offer(name: str, *folders: str) -> str:
-    """What the catalogue has of that name, if it belongs into one of the folders."""
+def _offer(name: str, kind: str) -> str:
+    """What the catalogue has of that name, if it is of that kind."""
     entry = entries().get(plain(name))
-    return entry.offer() if entry is not None and entry.place.startswith(folders) else ""
+    return entry.offer() if entry is not None and entry.kind == kind else ""
 
 
-def _named_files() -> dict[str, Path]:
+def named_scenes() -> dict[str, Path]:
+    """Lower-case name to folder, over all folders."""
+    known: dict[str, Path] = {}
+    for folder in scene_folders():
+        for inside in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if inside.is_dir() and not inside.name.startswith("."):
+                known.setdefault(inside.name.lower(), inside)
+    return known
+
+
+def named_shapes() -> dict[str, Path]:
     """Lower-case name to file, over all folders."""
     known: dict[str, Path] = {}
     for folder in shape_folders():

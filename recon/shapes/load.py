@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from recon.geometry import Mesh
 from recon.shapes.formats import off_counts, read_gltf, read_obj, read_off, read_stl, stl_faces
+from recon.shapes.names import SUFFIXES
 from recon.shapes.ply import ply_header, read_ply
 from recon.shapes.polygons import MAX_HEADER, NO_FACES, BadShape, Stored, TooManyFaces, check_faces, numbers
 
@@ -95,8 +96,6 @@ _READERS: dict[str, Callable[[bytes, int], Stored]] = {
     ".xyz": read_xyz,
     ".txt": read_xyz,
 }
-SUFFIXES = tuple(_READERS)
-"""File types that can be read."""
 
 
 def _bytes(path: Path, max_faces: int) -> bytes:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon.data.find import cache_home, datasets_home, find_scene
+from recon.data.find import FIGURINES, cache_home, datasets_home, find_scene
 from recon.scenes.read import read_scene
 from recon.scenes.scene import Scene
 from recon.tasks.bench import Say
 from recon.tasks.scene_making import make_figurines
-
-FIGURINES = "figurines"
-"""The embedded default scene, which is made at first use."""
 
 
 def named_scene(name: str, downscale: int, say: Say, cache: Path | None = None) -> Scene:

@@ -99,6 +99,6 @@ def test_what_can_not_be_checked_is_refused(recon, home, ball_scene, words, said
 
 
 def test_actions_are_listed_and_a_misspelt_one_is_answered(recon):
-    assert "recon data {get,check,make}" in recon("data", "--help").out
+    assert "recon data {list,where,get,check,make}" in recon("data", "--help").out
     assert "perhaps you meant check" in recon("data", "chek").err
     assert "--downscale" in recon("data", "check", "--help").out and "--views" in recon("data", "make", "--help").out

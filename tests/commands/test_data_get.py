@@ -76,7 +76,7 @@ def test_with_yes_a_set_is_fetched_after_all_was_shown(recon, home, lucy):
         "verified",
     ):
         assert text in result.err
-    assert result.out == f"fetched: {home}/datasets/shapes/lucy.ply\n"
+    assert result.out == f"fetched: {home}/datasets/shapes/lucy.ply (1 file, 21 B, whole)\n"
 
 
 def test_json_is_one_object(recon, home, lucy):
@@ -115,9 +115,11 @@ def test_without_a_terminal_nobody_is_asked_and_nothing_is_fetched(recon, home, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "wants an action; actions: get"),
+        ((), "wants an action; actions: list, where, get, check, make"),
         (("gett",), "not gett; perhaps you meant get"),
-        (("get",), "which set? The catalogue has: barn"),
+        (("get",), "which set? recon data list tells more of them: barn"),
+        (("get", "idol"), "idol needs no fetching"),
+        (("get", "shapenet"), "put it at datasets/shapenet, its folders CLASS/MODEL as they are"),
         (("get", "famly"), "perhaps you meant family"),
         (("get", "asiandragon"), "perhaps you meant asian_dragon"),
     ],
@@ -137,6 +139,26 @@ def test_an_address_that_has_gone_is_told_before_anything_is_made(recon, home, l
     use(monkeypatch, replace(lucy, url=lucy.url + ".old"))
     result = recon("data", "get", "lucy", "--yes")
     assert result.code == 2 and "127.0.0.1 answers 404" in result.err and not (home / "datasets").exists()
+    assert "or take it from https://graphics.stanford.edu" in result.err and "put it at datasets/shapes" in result.err
+
+
+def test_a_set_that_a_folder_of_recon_data_has_is_said_to_be_there(recon, home, lucy, monkeypatch):
+    monkeypatch.setenv("RECON_DATA", str(home / "mine"))
+    (home / "mine/shapes").mkdir(parents=True)
+    (home / "mine/shapes/lucy.ply").write_bytes(b"ply\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert (
+        f"lucy is here already, in a folder of RECON_DATA: {home}/mine/shapes/lucy.ply"
+        in recon("data", "get", "lucy").err
+    )
+
+
+def test_a_second_time_nothing_is_asked_of_the_network(recon, home, lucy, monkeypatch):
+    assert recon("data", "get", "lucy", "--yes").code == 0
+    monkeypatch.setattr(download, "_open", lambda request: (_ for _ in ()).throw(AssertionError("asked")))
+    result = recon("data", "get", "lucy")
+    assert (result.code, result.out) == (0, f"already there: {home}/datasets/shapes/lucy.ply (1 file, 21 B, whole)\n")
+    assert recon("data", "check", "lucy").out.endswith("whole: 1 file, 21 B, 1 of known SHA-256\n")
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(recon, lucy, monkeypatch):

@@ -15,9 +15,10 @@ import pytest
 
 from recon.data import archive, fetch
 from recon.data.archive import BadArchive
-from recon.data.catalogue import Entry
-from recon.data.fetch import LEARNED, Incomplete, check_room, get, is_there, is_verified, learned, place_of
+from recon.data.catalogue import Entry, Piece
+from recon.data.fetch import Incomplete, check_room, get, is_there
 from recon.data.find import datasets_home
+from recon.data.record import LEARNED, is_verified, learned, place_of
 
 NOISE = random.Random(1)
 POSE = b"1 0 0 0\n"
@@ -53,8 +54,9 @@ def home(tmp_path, monkeypatch):
 def family(server, monkeypatch) -> Entry:
     """Two scenes that share an archive."""
     entry = Entry(
-        name="family", title="Family", source="a test", format="zip", cap=10**6, unpacked=10**6, terms="none",
-        by_hand="nowhere", place="TanksAndTemple/Family", member="Family", url=server.url("/scenes.zip"),
+        name="family", title="Family", kind="scene", collection="tests", licence="none", terms="none",
+        source="a test", format="zip", cap=10**6, unpacked=10**6, by_hand="nowhere",
+        place="TanksAndTemple/Family", member="Family", url=server.url("/scenes.zip"),
         files={"rgb/*.png": [2, 9], "intrinsics.txt": [1, 1]}, paired=("rgb/*.png", "pose/*.txt"),
     )  # fmt: skip
     barn = replace(entry, name="barn", place="TanksAndTemple/Barn", member="Barn")
@@ -318,3 +320,80 @@ def test_a_folder_that_cannot_be_written_is_named(server, family, home):
     datasets_home().chmod(0o500)
     with pytest.raises(PermissionError, match="cannot write"):
         bring(family)
+
+
+# --- a set of several files ---
+
+
+@pytest.fixture
+def photos(family, server, monkeypatch) -> Entry:
+    """Three pictures without an archive; of two the hash is known."""
+    bodies = {name: NOISE.randbytes(400) for name in ("a.png", "b.png", "more/c.png")}
+    for name, body in bodies.items():
+        server.serve(body, f"/photos/{name}")
+    hashes = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
+    pieces = (
+        Piece("a.png", 400, hashes["a.png"]), Piece("b.png", 400, hashes["b.png"]), Piece("more/c.png"),
+    )  # fmt: skip
+    entry = replace(
+        family, name="photos", kind="image", place="images/photos", url=server.url("/photos/"), format="files",
+        pieces=pieces, files={"*.png": [2, 2], "more/*.png": [1, 1]}, paired=(), member="",
+    )  # fmt: skip
+    monkeypatch.setattr(fetch, "entries", lambda: {"photos": entry})
+    return entry
+
+
+def test_a_set_of_several_files_comes_file_by_file(server, photos):
+    told = []
+    fetched = get(photos, said.append, lambda there, size: told.append(there))
+    assert fetched.places == (place_of(photos),) and fetched.size == 1200 == told[-1]
+    assert told == sorted(told)
+    assert {path.name for path in place_of(photos).rglob("*.png")} == {"a.png", "b.png", "c.png"}
+    assert is_there(photos) and is_verified(photos)
+    assert not [path for path in (datasets_home() / ".downloads").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_set_of_several_files_goes_on_within_the_file_that_broke_off(server, photos):
+    server.served["/photos/b.png"].cut += [100, 0, 0, 0]
+    fails(photos, ConnectionError, "100 bytes are kept")
+    server.asked.clear()
+    server.served["/photos/b.png"].cut.clear()
+    bring(photos)
+    assert [asked[:3] for asked in server.asked] == [
+        ("GET", "/photos/b.png", "bytes=100-"), ("GET", "/photos/more/c.png", None),
+    ]  # fmt: skip
+
+
+def test_a_piece_that_is_another_one_is_refused_and_the_others_are_kept(server, photos):
+    good = server.served["/photos/b.png"].body
+    server.serve(bytes(400), "/photos/b.png")
+    fails(photos, ValueError, "photos/b.png has changed: .*compare with a test")
+    server.serve(good, "/photos/b.png")
+    server.asked.clear()
+    bring(photos)
+    assert [path for _, path, *_ in server.asked] == ["/photos/b.png", "/photos/more/c.png"]
+
+
+def test_a_piece_without_a_known_hash_must_stay_what_it_was_at_first(server, photos):
+    bring(photos)
+    shutil.rmtree(place_of(photos))
+    good = server.served["/photos/more/c.png"].body
+    server.serve(bytes(400), "/photos/more/c.png")
+    fails(photos, ValueError, "has changed: .*the first download had")
+    server.serve(good, "/photos/more/c.png")
+    bring(photos)
+
+
+def test_pieces_that_are_too_many_bytes_or_too_few_files_make_no_set(server, photos):
+    fails(replace(photos, cap=1000, pieces=(*photos.pieces[:2], Piece("more/c.png"))), ValueError, "more than")
+    fails(replace(photos, files={"*.png": [5, 5]}), Incomplete, r"2 x \*.png instead of 5")
+
+
+def test_what_an_earlier_try_has_left_needs_no_room(server, photos, monkeypatch):
+    server.served["/photos/b.png"].status += [404]
+    fails(photos, FileNotFoundError, "answers 404")
+    free = fetch.shutil.disk_usage(datasets_home())
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: free._replace(free=800))
+    check_room(photos, 1200)
+    with pytest.raises(ValueError, match="photos needs about 801 B more"):
+        check_room(photos, 1201)

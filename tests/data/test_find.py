@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from recon.data.find import cache_home, datasets_home, find_scene, find_shape, load
+from recon.data.find import cache_home, datasets_home, find_scene, find_shape
+from recon.data.load import load
 
 BOX = trimesh.creation.box().export(file_type="ply")
 
