@@ -23,6 +23,7 @@ COMMANDS: dict[str, Command] = {
         "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
+    "view": Command("view", "look at a run, a mesh or a scene in the browser", "recon view latest --follow"),
     "bench": Command("bench", "measure how fast the networks are, against the aims", "recon bench kernels"),
     "compare": Command(
         "compare",
