@@ -24,6 +24,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
     "report": Command("report", "one page about a run, or about several side by side", "recon report latest"),
+    "view": Command("view", "look at a run, a mesh or a scene in the browser", "recon view latest --follow"),
     "bench": Command("bench", "measure how fast the networks are, against the aims", "recon bench kernels"),
     "runs": Command("runs", "the runs under renders/, and room for others", "recon runs --task sdf"),
     "compare": Command(

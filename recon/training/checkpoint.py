@@ -128,6 +128,12 @@ def exists(folder: Path) -> bool:
     return bool(newest_first(folder))
 
 
+def newest(folder: Path) -> str | None:
+    """The name of a run's newest checkpoint, whole or not, without reading it; none where there is none."""
+    places = _newest_first(folder)
+    return places[0].name if places else None
+
+
 def set_aside_newer(folder: Path, used: str) -> None:
     """Renames what is newer than the checkpoint in use: it was found damaged, and must not displace a good one."""
     for place in newest_first(folder):

@@ -89,9 +89,11 @@ def fused_mesh(fitted: Fitted, resolution: int, say: Say, *, keep: Keep = "all")
     return SceneMesh(mesh, mesh_normals(mesh), colours, facts)
 
 
-def point_cloud(fitted: Fitted, say: Say) -> Points:
-    """What the training cameras see, with colours and normals."""
-    cameras = training_cameras(fitted.reference, VIEWS, max(fitted.reference.cameras.width, FUSED_SIDE // 2))
+def point_cloud(fitted: Fitted, say: Say, *, views: int = VIEWS, side: int | None = None) -> Points:
+    """What at most so many training cameras see, with colours and normals; `side` is the longer one of their pictures,
+    by default that of the scene's, or half of FUSED_SIDE where it is larger."""
+    side = side or max(fitted.reference.cameras.width, FUSED_SIDE // 2)
+    cameras = training_cameras(fitted.reference, views, side)
     space = fitted.lit.radiance.space
     box = space.box if space.kind != "ndc" else None
     return gather(_views(fitted, cameras, say, normals=True), cameras, POINTS, torch.Generator().manual_seed(0), box)
