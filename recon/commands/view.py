@@ -19,7 +19,8 @@ from recon.files import atomic_write_text
 from recon.shapes.load import SUFFIXES
 from recon.tasks.named_scene import named_scene
 from recon.training import checkpoint
-from recon.training.run import Run, is_run
+from recon.training.places import is_run
+from recon.training.run import Run
 from recon.viewer import page
 from recon.viewer.files import FileView, FolderView, fitting_downscale, read_mesh_file
 from recon.viewer.follow import SECONDS, Follower
