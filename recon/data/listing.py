@@ -49,7 +49,7 @@ def made() -> list[Made]:
     """What is made here, at each use or at the first."""
     shapes = [Made(name, "shape", about) for name, about in PROCEDURAL_NAMES.items()]
     there = (datasets_home() / "scenes" / FIGURINES).is_dir()
-    about = "painted statuettes, 120 views, " + ("made already" if there else "made at first use")
+    about = "statuettes, 120 views, " + ("made already" if there else "made at first use")
     return [*shapes, Made(FIGURINES, "scene", about)]
 
 
