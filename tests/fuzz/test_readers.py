@@ -24,7 +24,7 @@ every_reader = pytest.mark.parametrize("bench", READERS, indirect=True)
 
 @every_reader
 def test_damage_is_refused_or_read_and_never_crashes_hangs_or_fills_the_memory(bench):
-    for index in range(COUNT):
+    for index in range(COUNT // 10 if bench.reader.slow else COUNT):
         verdict = bench.judge(index)
         assert not verdict.failed, f"scripts/fuzz --only {bench.name} --seed {SEED} --repeat {index}\n{verdict}"
 
@@ -36,7 +36,7 @@ def test_what_is_damaged_was_valid_before(bench):
         assert verdict.outcome == "accepted", verdict
 
 
-@pytest.mark.parametrize("name", ["obj", "transforms", "run", "zip"])
+@pytest.mark.parametrize("name", ["obj", "transforms", "checkpoint", "run", "scene-reference", "zip"])
 def test_inputs_follow_from_the_seed_alone(name, tmp_path):
     one, other = Bench(name, 7, tmp_path / "a"), Bench(name, 7, tmp_path / "b")
     other.judge(3)
@@ -45,7 +45,7 @@ def test_inputs_follow_from_the_seed_alone(name, tmp_path):
 
 
 def hold_much() -> None:
-    bytearray(guard.MEMORY + 2**20)
+    bytearray(4 * guard.MEMORY)
 
 
 def hold_much_in_secret() -> None:
@@ -59,7 +59,7 @@ def wait() -> None:
     while True:
         try:
             time.sleep(1)
-        except Exception:  # noqa: S110 (readers do such things)
+        except Exception:  # readers do such things
             pass
 
 

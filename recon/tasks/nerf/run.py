@@ -220,7 +220,8 @@ def read_plan(run: Run) -> tuple[Plan, list[str]]:
     saved = dict(config["settings"])
     name, inside = (saved.pop(key, None) for key in ("preset", "precision"))
     try:
-        settings, misfits = from_plain(preset(name if name in PRESETS else "quick", field_name), saved)
+        name = name if name in PRESETS else "quick"
+        settings, misfits = from_plain(preset(name, field_name), saved)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{run.folder}/config.json holds settings that can't be used: {error}") from None
     warnings = []

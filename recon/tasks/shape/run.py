@@ -318,7 +318,8 @@ def read_plan(run: Run) -> tuple[Plan, list[str]]:
     saved = dict(config["settings"])
     name, protocol, inside = (saved.pop(key, None) for key in ("preset", "protocol", "precision"))
     try:
-        default = preset(task, name if name in PRESETS else "quick", field_name)
+        name = name if name in PRESETS else "quick"
+        default = preset(task, name, field_name)
         settings, misfits = from_plain(default, saved)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{run.folder}/config.json holds settings that can't be used: {error}") from None
