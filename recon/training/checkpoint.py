@@ -32,6 +32,8 @@ HEADER_LIMIT = 16 * 2**20
 """Bytes of the largest safetensors header that is parsed (about 100,000 tensors)."""
 STATE_LIMIT = 2**20
 KEEP = 2
+COUNTERS = ("seconds", "rate_factor", "rollbacks", "best_score")
+"""Of a state: numbers, where they are there."""
 TEMPORARY, DAMAGED = ".tmp-", "damaged-"
 
 
@@ -138,6 +140,11 @@ def _read(place: Path) -> Checkpoint:
     files, step = state.pop("files", None), state.get("step")
     if not (isinstance(files, dict) and {MODEL, OPTIMIZER} <= files.keys() and isinstance(step, int) and step >= 0):
         raise ValueError(f"{STATE} lacks a step or the list of files")
+    for key in COUNTERS:
+        found = state.get(key, 0)
+        fits = isinstance(found, int | float) and -1e300 < found < 1e300  # NaN is not less
+        if not (fits or found is None and key == "best_score"):
+            raise ValueError(f"{STATE} has no usable '{key}' (found {found!r:.80})")
     tensors = {name: _parse(_verified(place / name, files[name]), name) for name in (MODEL, OPTIMIZER)}
     parts: dict[str, dict[str, Tensor]] = {"optimizer": {}, "random": {}}
     for key, value in tensors[OPTIMIZER].items():

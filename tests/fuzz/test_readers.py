@@ -63,6 +63,11 @@ def wait() -> None:
             pass
 
 
+def spin() -> None:
+    while True:
+        pass
+
+
 def deep() -> None:
     deep()
 
@@ -76,10 +81,12 @@ def deep() -> None:
         (lambda: {}["a"], "escaped"),
         (deep, "escaped"),
         (wait, "slow"),
+        (spin, "slow"),
         pytest.param(hold_much, "memory", marks=linux),
         pytest.param(hold_much_in_secret, "memory", marks=linux),
     ],
 )
 def test_the_guard_sees_what_must_not_happen(read, outcome, monkeypatch):
-    monkeypatch.setattr(guard, "SECONDS", 0.2)
+    monkeypatch.setattr(guard, "WAITED", 0.5 if read is wait else 60.0)
+    monkeypatch.setattr(guard, "SECONDS", 0.2 if read is spin else 5.0)
     assert guard.judge(read).outcome == outcome
