@@ -30,7 +30,7 @@ MOST_PIXELS = 64_000_000
 SMALLEST_SIDE = 160
 """Pixels below which a picture shows nothing any more, and is left out."""
 UNREADABLE = (
-    *(OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error),
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error),
     *(Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
 """What Pillow raises about damaged pictures."""

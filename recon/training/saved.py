@@ -13,6 +13,8 @@ from recon.files import read_json
 
 MODEL, OPTIMIZER, STATE, BEST = "model.safetensors", "optimizer.safetensors", "state.json", "best.json"
 STATE_LIMIT = 2**20
+COUNTERS = ("seconds", "rate_factor", "rollbacks", "best_score")
+"""Of a state: numbers, where they are there."""
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -33,6 +35,11 @@ def read_state(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     files, step = state.pop("files", None), state.get("step")
     if not (isinstance(files, dict) and {MODEL, OPTIMIZER} <= files.keys() and isinstance(step, int) and step >= 0):
         raise ValueError(f"{STATE} lacks a step or the list of files")
+    for key in COUNTERS:
+        found = state.get(key, 0)
+        fits = isinstance(found, int | float) and -1e300 < found < 1e300  # NaN is not less
+        if not (fits or found is None and key == "best_score"):
+            raise ValueError(f"{STATE} has no usable '{key}' (found {found!r:.80})")
     return state, files
 
 

@@ -16,9 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 SECONDS = 5.0
-"""Longest time for one input."""
+"""Longest time that a processor may spend on one input,"""
+WAITED = 60.0
+"""and longest time on the clock: other programs may want the processor."""
 MEMORY = 2 * 2**30
 """Bytes that one input may add to the process."""
+ALARMS = (signal.SIGPROF, signal.SIGALRM)
 FOR_PEOPLE = (ValueError, OSError, ImportError)
 """What the command line answers with one line; a MemoryError is none: limits are checked before memory is taken."""
 
@@ -30,6 +33,7 @@ class Verdict:
     outcome: str
     """accepted, refused, or what is wrong: escaped, memory, slow."""
     seconds: float
+    """Of a processor."""
     said: str = ""
 
     @property
@@ -44,7 +48,7 @@ class TooSlow(BaseException):
 
 def judge(read: Callable[[], object]) -> Verdict:
     """Calls a reader within the limits of time and memory."""
-    began = time.perf_counter()
+    began = time.process_time()
     outcome, said = "accepted", ""
     try:
         with _limits(), warnings.catch_warnings():
@@ -61,7 +65,7 @@ def judge(read: Callable[[], object]) -> Verdict:
         outcome, said = "memory", traceback.format_exc(limit=-12)
     except Exception:  # whatever it is, it must not have come here
         outcome, said = "escaped", traceback.format_exc(limit=-12)
-    return Verdict(outcome, time.perf_counter() - began, said)
+    return Verdict(outcome, time.process_time() - began, said)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -75,18 +79,21 @@ def _limits() -> Iterator[None]:
     """An alarm, and a limit of address space where the system has one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     alarmed = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGALRM, _ring) if alarmed else None
+    before = [signal.signal(number, _ring) for number in ALARMS] if alarmed else []
     try:
         if sys.platform == "linux":
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
         if alarmed:
-            signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)  # again, should the first be swallowed
+            signal.setitimer(signal.ITIMER_PROF, SECONDS, 1.0)  # again, should the first be swallowed
+            signal.setitimer(signal.ITIMER_REAL, WAITED, 1.0)
         yield
     finally:
         if alarmed:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+            for number, handler in zip(ALARMS, before, strict=True):
+                signal.signal(number, handler)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 

@@ -28,8 +28,8 @@ from recon.tasks.nerf import reference as scene_reference
 from recon.tasks.nerf import run as scene_run
 from recon.tasks.shape import reference as shape_reference
 from recon.tasks.shape import run as shape_run
-from recon.training.loop import train
 from recon.training.run import Run
+from recon.training.session import Session
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Reader:
     """Of the format."""
     mend: Callable[[Files], Files] | None = None
     """Makes checksums right again; half of the inputs go through it."""
+    slow: bool = False
+    """It takes so long that the tests give it a tenth of what they give others."""
     writes: bool = False
     """It leaves files behind."""
 
@@ -88,7 +90,7 @@ def _compared(folder: Path) -> object:
 
 
 def _reopened(folder: Path) -> object:
-    return train(TinyJob(), samples.PLAN, Run(folder / "run"), resume=True, stop_after=4, quiet=True)
+    return Session(TinyJob(), samples.PLAN, Run(folder / "run")).restore()
 
 
 def _both(make: Callable[[], list[Files]], other: Callable[[], list[Files]]) -> list[Files]:
@@ -135,7 +137,11 @@ READERS: dict[str, Reader] = {
     "metrics": Reader(_compared, runs, fragile=("metrics.json",)),
     "log": Reader(lambda folder: Run(folder).read_log(), runs, fragile=("log.jsonl",)),
     "report": Reader(
-        lambda folder: write_report(Run(folder)), runs, fragile=(*RECORDS, "reference", "images"), writes=True
+        lambda folder: write_report(Run(folder)),
+        runs,
+        fragile=(*RECORDS, "reference", "images"),
+        slow=True,
+        writes=True,
     ),
 }
 

@@ -233,7 +233,8 @@ def plan_of(config: Mapping[str, Any], where: Path) -> tuple[Plan, list[str]]:
     name = saved.pop("preset", None)
     how = machine_of(saved)
     try:
-        settings, misfits = from_plain(preset(name if name in PRESETS else "quick", field_name), saved)
+        name = name if name in PRESETS else "quick"
+        settings, misfits = from_plain(preset(name, field_name), saved)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{where}: its config.json holds settings that can't be used: {error}") from None
     return Plan(field_name, name, settings, *how, inputs_of(config)), misfits_in_words(config, misfits)

@@ -334,7 +334,8 @@ def plan_of(config: Mapping[str, Any], where: Path) -> tuple[Plan, list[str]]:
     name, protocol = (saved.pop(key, None) for key in ("preset", "protocol"))
     how = machine_of(saved)
     try:
-        default = preset(task, name if name in PRESETS else "quick", field_name)
+        name = name if name in PRESETS else "quick"
+        default = preset(task, name, field_name)
         settings, misfits = from_plain(default, saved)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{where}: its config.json holds settings that can't be used: {error}") from None
