@@ -33,16 +33,15 @@ class Score:
 
 
 def named(records: Sequence[Record]) -> dict[str, Record]:
-    """Runs by names that tell them apart: fields; with their folders where a field occurs twice."""
+    """Runs by short names that tell them apart: fields, counted where one occurs more than once."""
     fields = [str(record.about("field") or record.folder.name)[:60] for record in records]
-    several = Counter(fields)
-    names = [
-        field if several[field] == 1 else f"{field} ({record.folder.name})"
-        for field, record in zip(fields, records, strict=True)
-    ]
-    if len(set(names)) < len(names):
-        names = [f"{place}: {name}" for place, name in enumerate(names, start=1)]
-    return dict(zip(names, records, strict=True))
+    several, met = Counter(fields), Counter[str]()
+    found: dict[str, Record] = {}
+    for field, record in zip(fields, records, strict=True):
+        met[field] += 1
+        name = field if several[field] == 1 else f"{field} {met[field]}"
+        found[f"{name} ({len(found) + 1})" if name in found else name] = record
+    return found
 
 
 def differences(records: Sequence[Record]) -> list[str]:

@@ -114,9 +114,9 @@ def test_scenes_that_were_scored_on_other_views_do_not_compare(tmp_path):
 
 def test_runs_of_one_field_are_told_apart(tmp_path):
     runs = [make(tmp_path / name, "siren", 0.9, 0.1) for name in "abc"]
-    assert list(named([read_record(run) for run in runs])) == ["siren (a)", "siren (b)", "siren (c)"]
-    twins = [Record(tmp_path / name / "x", metrics={"field": "siren"}) for name in "ab"]
-    assert len(named(twins)) == 2
+    assert list(named([read_record(run) for run in runs])) == ["siren 1", "siren 2", "siren 3"]
+    alike = [Record(tmp_path / "x", metrics={"field": field}) for field in ("siren 2", "siren", "siren")]
+    assert list(named(alike)) == ["siren 2", "siren 1", "siren 2 (3)"]
 
 
 def test_a_scenes_views_are_shown_once_beside_the_renders_of_all(tmp_path):
