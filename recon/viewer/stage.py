@@ -29,6 +29,8 @@ SPLIT_COLOURS = {"train": (28, 126, 214), "val": (240, 140, 0), "test": (224, 49
 FRUSTUM = 0.11
 """Size of a camera in the view."""
 FIELD_OF_VIEW = 35.0
+YAW = 30.0
+"""Degrees from the front to where one begins to look at a shape."""
 MOST_NAME = 80
 _OPENCV = torch.tensor([1.0, -1.0, -1.0]).double()  # right, down, ahead from right, up, backwards
 _EDGES = [(a, b) for a in range(8) for b in range(a) if bin(a ^ b).count("1") == 1]
@@ -48,7 +50,7 @@ class Stage:
         """Which way is up, in the content's frame."""
         self.server.scene.set_up_direction(np.asarray(up, dtype=np.float64))
 
-    def look_around(self, points: Float[np.ndarray, "n 3"], up: Up = "y", yaw: float = 35.0) -> None:
+    def look_around(self, points: Float[np.ndarray, "n 3"], up: Up = "y", yaw: float = YAW) -> None:
         """Begin where all points (of the content's frame) fit into the picture, left of the controls."""
         view = View(yaw=yaw, up=up, field_of_view=FIELD_OF_VIEW).framing(self.frame.apply(points), margin=1.25)
         centre = np.asarray(view.centre)
