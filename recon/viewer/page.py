@@ -16,7 +16,7 @@ from recon.training.run import Run
 from recon.viewer.files import MeshFile, draw_file, draw_scene
 from recon.viewer.scene import draw_held_out, region, spread, training_picture, up_of
 from recon.viewer.serving import LOOPBACK, close_server, open_server
-from recon.viewer.shape import corners_of, draw_truth
+from recon.viewer.shape import beside_of, corners_of, draw_truth
 from recon.viewer.stage import SPLIT_COLOURS, Stage, Up, framing, plain_name
 from recon.viewer.weights import SceneRun, ShapeRun, machine
 
@@ -87,7 +87,6 @@ def _shape_page(shown: ShapeRun, most_bytes: int) -> str:
     fitted = shown.fitted
     shape = fitted.shape
     with_truth = shape.mesh is None or 40 * len(shape.mesh.vertices) < most_bytes // 3
-    extent = np.ptp(corners_of(shape), axis=0)
     below = float(corners_of(shape)[:, 1].min()) - 0.12
 
     def draw(resolution: int) -> str:
@@ -100,11 +99,11 @@ def _shape_page(shown: ShapeRun, most_bytes: int) -> str:
             stage.mesh("/surface", mesh, diverging_colors(error, limit))
             stage.label("/colours", f"red: {limit:.3g} outside, blue: {limit:.3g} inside", (0.0, below, 0.0))
             if with_truth:
-                shift = (-1.15 * float(extent[0]), 0.0, 0.0)
+                shift = beside_of(shape)
                 draw_truth(stage, shape, beside=True)
-                stage.label("/input", "truth", (shift[0], below, 0.0))
+                stage.label("/input", "truth", (shift[0], below, shift[2]))
                 corners = np.concatenate([corners, corners + np.array(shift)])
-            stage.look_around(corners, yaw=20.0)
+            stage.look_around(corners)
 
         return page_of(shown.title, place)
 

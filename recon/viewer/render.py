@@ -49,6 +49,8 @@ class LiveField:
         self.panel, self.fitted, self.settings = panel, fitted, settings
         self.rate = {kind: 8000.0 for kind in KINDS}
         """Rays a second, as measured."""
+        self._showing: set[int] = set()
+        """Browsers that have a picture."""
 
         @panel.server.on_client_connect
         async def _(client: viser.ClientHandle) -> None:
@@ -74,7 +76,9 @@ class LiveField:
         del stale  # it is over soon, and someone who moves without a rest still wants to see something
         settings = self.settings()
         if not settings.on:
-            client.scene.set_background_image(None)
+            if client.client_id in self._showing:
+                self._showing.remove(client.client_id)
+                client.scene.set_background_image(None)
             return
         budget = min(max(COARSE_SECONDS * self.rate[settings.kind], LEAST), MOST)
         sharp = self._camera(client, settings.side)
@@ -101,6 +105,7 @@ class LiveField:
         client.scene.set_background_image(
             drawn(picture, settings.kind), format="jpeg", jpeg_quality=90, depth=depth.numpy().astype(np.float64)
         )
+        self._showing.add(client.client_id)
         self.panel.tell(f"{camera.width}x{camera.height} pixels in {took:.1f} s")
 
     def _camera(self, client: viser.ClientHandle, side: int, most: float = float("inf")) -> Cameras:

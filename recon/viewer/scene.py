@@ -24,7 +24,7 @@ from recon.tasks.nerf.look import look
 from recon.tasks.nerf.reference import Reference
 from recon.viewer.panel import SLIDING, Panel
 from recon.viewer.render import KINDS, LiveField, Settings, in_bands
-from recon.viewer.stage import SPLIT_COLOURS, Stage, framing, plain_name
+from recon.viewer.stage import SPLIT_COLOURS, Stage, axis_of, fov_of, framing, plain_name
 from recon.viewer.weights import SceneRun
 from recon.viewer.worker import Stale, dropping
 
@@ -121,13 +121,12 @@ class SceneView(Panel):
         index, reference = self._chosen(), self.shown.fitted.reference
         if event.client is None or index is None:
             return
-        cameras, camera = reference.cameras.select([reference.test[index]]), event.client.camera
-        ahead = max(float((torch.tensor(self.box.centre) - cameras.position()[0]) @ cameras.forward()[0]), 1e-6)
-        ends = torch.stack([cameras.position()[0], cameras.position()[0] + ahead * cameras.forward()[0]])
-        place, target = self.stage.frame.apply(ends.numpy())
+        view, camera = reference.test[index], event.client.camera
+        ends = axis_of(reference.cameras, view, torch.tensor(self.box.centre).double())
+        place, target = self.stage.frame.apply(torch.stack(ends).numpy())
+        self.held_out.value = False  # else one would look at the back of the view's own picture
         with event.client.atomic():
-            camera.position, camera.look_at = place, target
-            camera.fov = 2 * float(torch.atan(cameras.height / 2 / cameras.focal[0, 1]))
+            camera.position, camera.look_at, camera.fov = place, target, fov_of(reference.cameras, view)
 
     def _chosen(self) -> int | None:
         """Place of the held-out view that is chosen, in the order of the split."""

@@ -11,13 +11,14 @@ from jaxtyping import Float, UInt8
 from viser import transforms
 
 from recon.geometry import DOMAIN, Mesh
+from recon.rendering.camera import View
 from recon.rendering.picture import categorical_colors, diverging_colors
 from recon.shapes.shape import Shape
 from recon.surfaces.normals import field_normals
 from recon.tasks.shape.fitted import Fitted, error_limit
 from recon.tasks.shape.settings import LOGIT_SCALE
 from recon.viewer.panel import SLIDING, Panel, error_legend, expert_legend
-from recon.viewer.stage import Stage, Triple, Up
+from recon.viewer.stage import YAW, Stage, Triple, Up
 from recon.viewer.weights import ShapeRun
 from recon.viewer.worker import Stale, dropping
 
@@ -179,7 +180,7 @@ def coloured(fitted: Fitted, mesh: Mesh, by: str) -> tuple[UInt8[np.ndarray, "v 
     if by == "signed error" and len(mesh.vertices):
         error = fitted.signed_error(mesh)
         limit = error_limit(error)
-        unit = f"of the shape, whose longest side is 2; 1 is {1 / fitted.shape.transform.scale:.4g} in its file"
+        unit = f"where the longest side of the shape is 2 ({2 / fitted.shape.transform.scale:.4g} in its file)"
         return diverging_colors(error, limit), error_legend(limit, unit)
     labels = fitted.experts(mesh) if by == "expert" and len(mesh.vertices) else None
     if labels is None:
@@ -190,13 +191,20 @@ def coloured(fitted: Fitted, mesh: Mesh, by: str) -> tuple[UInt8[np.ndarray, "v 
 
 def draw_truth(stage: Stage, shape: Shape, *, beside: bool) -> None:
     """The shape that was learned, as `/truth`."""
-    extent = np.ptp(corners_of(shape), axis=0)
-    shift: Triple = (-1.15 * float(extent[0]), 0.0, 0.0) if beside else (0.0, 0.0, 0.0)
+    shift = beside_of(shape) if beside else (0.0, 0.0, 0.0)
     if shape.mesh is not None and len(shape.mesh.faces) <= MOST_FACES:
         stage.mesh("/truth", shape.mesh, np.full(shape.mesh.vertices.shape, 190, np.uint8), shift=shift)
         return
     points, _ = shape.surface(POINTS, np.random.default_rng(0))
     stage.points("/truth", points + np.array(shift))
+
+
+def beside_of(shape: Shape) -> Triple:
+    """By how much the truth is moved to stand at the surface's left, as seen from where a person begins to look."""
+    right = View(yaw=YAW).axes[0]
+    width = float(np.ptp(corners_of(shape) @ right))
+    x, y, z = (-1.1 * width * right).tolist()
+    return x, y, z
 
 
 def slice_picture(

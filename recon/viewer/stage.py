@@ -29,6 +29,8 @@ SPLIT_COLOURS = {"train": (28, 126, 214), "val": (240, 140, 0), "test": (224, 49
 FRUSTUM = 0.11
 """Size of a camera in the view."""
 FIELD_OF_VIEW = 35.0
+YAW = 30.0
+"""Degrees from the front to where one begins to look at a shape."""
 MOST_NAME = 80
 _OPENCV = torch.tensor([1.0, -1.0, -1.0]).double()  # right, down, ahead from right, up, backwards
 _EDGES = [(a, b) for a in range(8) for b in range(a) if bin(a ^ b).count("1") == 1]
@@ -48,7 +50,7 @@ class Stage:
         """Which way is up, in the content's frame."""
         self.server.scene.set_up_direction(np.asarray(up, dtype=np.float64))
 
-    def look_around(self, points: Float[np.ndarray, "n 3"], up: Up = "y", yaw: float = 35.0) -> None:
+    def look_around(self, points: Float[np.ndarray, "n 3"], up: Up = "y", yaw: float = YAW) -> None:
         """Begin where all points (of the content's frame) fit into the picture, left of the controls."""
         view = View(yaw=yaw, up=up, field_of_view=FIELD_OF_VIEW).framing(self.frame.apply(points), margin=1.25)
         centre = np.asarray(view.centre)
@@ -56,13 +58,10 @@ class Stage:
         self.stand(UP[up])
 
     def look_through(self, cameras: Cameras, view: int, target: Float[Tensor, "3"]) -> None:
-        """Begin at one of the cameras, turned to the target."""
-        ahead = cameras.forward()[view]
-        position = cameras.position()[view]
-        depth = float((target - position) @ ahead)
-        at = position + max(depth, 1e-6) * ahead
-        place, looked = self.frame.apply(torch.stack([position, at]).numpy())
-        self._begin(place, looked, _fov(cameras, view))
+        """Begin with the view of one of the cameras, from a little before it: its own picture would hide the rest."""
+        position, at = axis_of(cameras, view, target)
+        place, looked = self.frame.apply(torch.stack([position + 0.15 * (at - position), at]).numpy())
+        self._begin(place, looked, fov_of(cameras, view))
 
     def look_on(self, cameras: Cameras, target: Float[Tensor, "3"]) -> None:
         """Begin behind the first camera, far enough to see the others around the target."""
@@ -142,7 +141,7 @@ class Stage:
         return [
             self.server.scene.add_camera_frustum(
                 f"{name}/{view:04d}",
-                fov=_fov(cameras, view),
+                fov=fov_of(cameras, view),
                 aspect=cameras.width / cameras.height,
                 scale=size,
                 thickness=1.0,
@@ -216,5 +215,12 @@ def framing(box: Box) -> Similarity:
     return Similarity(box.centre, 1 / max(box.half))
 
 
-def _fov(cameras: Cameras, view: int) -> float:
+def axis_of(cameras: Cameras, view: int, target: Float[Tensor, "3"]) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+    """A camera's place, and the point on its axis that is as far ahead as the target."""
+    position, ahead = cameras.position()[view], cameras.forward()[view]
+    return position, position + max(float((target - position) @ ahead), 1e-6) * ahead
+
+
+def fov_of(cameras: Cameras, view: int) -> float:
+    """Angle from the top to the bottom of a camera's pictures."""
     return 2 * float(torch.atan(cameras.height / 2 / cameras.focal[view, 1]))

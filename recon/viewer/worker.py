@@ -49,7 +49,7 @@ class Worker:
         with self._changed:
             self._wishes.pop(kind, None)
 
-    def settle(self, seconds: float) -> bool:
+    def settle(self, seconds: float = 60.0) -> bool:
         """Wait until nothing waits and nothing runs; False where that took too long."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._wishes and not self._running, seconds)
