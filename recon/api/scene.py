@@ -125,8 +125,8 @@ class SceneResult(Result):
     """A learned scene. Points, distances, cameras and meshes are in the world frame of the input."""
 
     def __init__(self, plan: Plan, fitted: Fitted, trained: Trained) -> None:
-        super().__init__(trained)
         self._plan, self._fitted = plan, fitted
+        super().__init__(trained)
 
     @property
     def settings(self) -> NerfSettings:

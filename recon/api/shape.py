@@ -135,8 +135,8 @@ class ShapeResult(Result):
     """A learned solid. Points, lengths and meshes are in the coordinates and units of the input."""
 
     def __init__(self, plan: Plan, fitted: Fitted, trained: Trained) -> None:
-        super().__init__(trained)
         self._plan, self._fitted = plan, fitted
+        super().__init__(trained)
         self._extracted: tuple[tuple[int, str], Mesh] | None = None
 
     @property
@@ -154,8 +154,9 @@ class ShapeResult(Result):
         """Learned distances [...] of points [..., 3] from the surface, negative inside (trimesh's sign is the other).
 
         Arrays give arrays, tensors give tensors of the same device; floats keep their kind, and a tensor that requires
-        gradients passes them on. Beyond the domain (see `field`), where nothing was learned, it is an upper bound: the
-        value at the nearest point of the domain, and the way there. ValueError for occupancy, which has no distances.
+        gradients passes them on. Beyond the domain (see `field`), where nothing was learned, it is the value at the
+        nearest point of the domain and the way there, which a true distance does not exceed. ValueError for occupancy,
+        which has no distances.
         """
         if self._plan.task == "occ":
             raise ValueError('an occupancy field knows inside from outside but no distances; use inside, or task="sdf"')
