@@ -108,6 +108,23 @@ def fit_shape(
     return result
 
 
+def shape_settings(
+    field: str | FieldConfig | None = None, *, preset: Preset | None = None, task: Task = "sdf"
+) -> ShapeSettings:
+    """Complete settings of a fit of a shape, to be changed by dataclasses.replace and given to `fit_shape`.
+
+    Arguments are those of `fit_shape`."""
+    one_of("task", task, tuple(DEFAULT_FIELD))
+    chosen: Preset = preset or _usual_preset()
+    one_of("preset", chosen, PRESETS)
+    found = settings_of(task, chosen, named_field(field or DEFAULT_FIELD[task]))
+    return replace(found, field=field) if isinstance(field, FieldConfig) else found
+
+
+def _usual_preset() -> Preset:
+    return "small" if runtime.has_gpu() else "quick"
+
+
 def _plan(
     field: str | FieldConfig | None,
     *,
@@ -117,18 +134,13 @@ def _plan(
     settings: ShapeSettings | None,
     seed: int | None,
 ) -> Plan:
-    one_of("task", task, tuple(DEFAULT_FIELD))
     refuse_both(settings, field=field, preset=preset)
     check_steps(steps)
-    chosen: Preset = preset or ("small" if runtime.has_gpu() else "quick")
-    one_of("preset", chosen, PRESETS)
-    name = named_field(settings.field if settings else field or DEFAULT_FIELD[task])
-    found = settings or settings_of(task, chosen, name)
-    if isinstance(field, FieldConfig):
-        found = replace(found, field=field)
+    found = settings or shape_settings(field, preset=preset, task=task)
     if seed is not None:
         found = replace(found, train=replace(found.train, seed=seed))
-    return Plan(task, name, chosen, found.with_steps(steps) if steps else found)
+    found = found.with_steps(steps) if steps else found
+    return Plan(task, named_field(found.field), preset or _usual_preset(), found)
 
 
 class ShapeResult(Result):

@@ -52,7 +52,7 @@ def tiny() -> Any:
     """Settings of a fit of a fraction of a second."""
     import recon  # noqa: PLC0415
 
-    settings = recon.shape_settings("sdf", "quick", "pe-mlp")
+    settings = recon.shape_settings("pe-mlp", preset="quick")
     field = replace(settings.field, width=24, layers=3, frequencies=1)  # pyright: ignore[reportCallIssue]
     optim = replace(settings.train.optim, rate=5e-3)
     train = replace(settings.train, batch=512, log_every=3, checkpoint_every=1000, optim=optim)
@@ -87,7 +87,7 @@ def tiny_scene() -> Any:
     """Settings of a scene's fit of a second."""
     import recon  # noqa: PLC0415
 
-    settings = recon.scene_settings("quick", "voxel")
+    settings = recon.scene_settings("voxel", preset="quick")
     field = replace(settings.field, resolution=16)  # pyright: ignore[reportCallIssue]
     train = replace(settings.train, batch=256, log_every=10, checkpoint_every=1000)
     rays = replace(settings.rays, steps=24, grid=16)

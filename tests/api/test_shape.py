@@ -111,7 +111,7 @@ def test_points_with_normals_are_learned(ball, tiny):
 
 
 def test_occupancy_knows_inside_but_no_distances(ball, tiny):
-    settings = replace(recon.shape_settings("occ", "quick", "pe-mlp"), field=tiny.field, train=tiny.train)
+    settings = replace(recon.shape_settings("pe-mlp", preset="quick", task="occ"), field=tiny.field, train=tiny.train)
     settings = replace(settings, pool=4000, resolution=24)
     found = recon.fit_shape(ball, task="occ", settings=settings, steps=100, quiet=True)
     assert found.inside(around(0.8 * RADIUS)).all() and not found.inside(around(1.15 * RADIUS)).any()

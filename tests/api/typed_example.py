@@ -34,7 +34,7 @@ depth: np.ndarray = view.depth
 
 assert_type(recon.load("latest"), recon.ShapeResult | recon.SceneResult)
 assert_type(recon.FIELDS["siren"], FieldConfig)
-assert_type(recon.shape_settings("sdf", "quick", "siren"), ShapeSettings)
+assert_type(recon.shape_settings("siren", preset="quick"), ShapeSettings)
 
 recon.fit_shape("rings", preset="fast")  # pyright: ignore[reportArgumentType]
 recon.fit_shape("rings", stepps=10)  # pyright: ignore[reportCallIssue]
