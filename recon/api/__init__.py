@@ -2,13 +2,11 @@
 
 from recon.api.load import load
 from recon.api.picture import Picture
-from recon.api.scene import SceneResult, fit_scene
-from recon.api.shape import ShapeResult, fit_shape
+from recon.api.scene import SceneResult, fit_scene, scene_settings
+from recon.api.shape import ShapeResult, fit_shape, shape_settings
 from recon.fields import FIELDS
 from recon.geometry import Cameras
 from recon.shapes.load import PointCloud
-from recon.tasks.nerf.settings import preset as scene_settings
-from recon.tasks.shape.settings import preset as shape_settings
 
 __all__ = [
     "FIELDS",

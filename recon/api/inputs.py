@@ -24,8 +24,8 @@ MEMORY = "memory"
 """The source of shapes that came from no file."""
 
 
-def as_shape(given: ShapeLike, *, centre: Centre, repair: bool, seed: int) -> Shape:
-    """The shape that is meant. ValueError or FileNotFoundError where it is none."""
+def as_shape(given: Any, *, centre: Centre, repair: bool, seed: int) -> Shape:
+    """The shape that is meant by a `ShapeLike`. ValueError or FileNotFoundError where it is none."""
     if isinstance(given, Shape):
         return given
     if isinstance(given, str | os.PathLike):
@@ -94,7 +94,7 @@ def one_of(what: str, given: str, known: Sequence[str]) -> None:
         raise ValueError(f"{what} '{given}' is unknown; {hint}")
 
 
-def named_field(field: str | FieldConfig) -> str:
+def named_field(field: Any) -> str:
     """The name of a field that was given by name or by its settings."""
     if isinstance(field, str):
         one_of("field", field, list(FIELDS))

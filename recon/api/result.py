@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from recon.api.places import Temporary
@@ -41,6 +42,7 @@ class Result(ABC):
         self._run, self._bench, self._outcome = trained.run, trained.bench, trained.outcome
         self._temporary = trained.temporary
         self._metrics: dict[str, Any] | None = None
+        self._module().requires_grad_(False)  # gradients of answers are for points, and leave nothing in the weights
 
     # -- facts -----------------------------------------------------------------------------------------------------
 
@@ -125,15 +127,15 @@ class Result(ABC):
         """Write the run's page, `report.html` (mesh or views, pictures and scores come first, if they are not there);
         its place, which is temporary where the folder is."""
         with asking():
-            self._complete(self._run)
+            self._complete(self._run, self.folder)
             return write_report(self._run)
 
-    def _complete(self, run: Run) -> None:
-        """What a run folder must have besides its training, unless it is there."""
+    def _complete(self, run: Run, place: Path) -> None:
+        """What a run folder must have besides its training, unless it is there; `place` is where it will be found."""
         metrics = self._stored(run)
         if metrics is None or not metrics.get("files"):
             metrics = self._finish(run)
-        metrics = {**metrics, "run": str(run.folder), "files": {**metrics["files"], "report": write_report(run).name}}
+        metrics = {**metrics, "run": str(place), "files": {**metrics["files"], "report": write_report(run).name}}
         run.write_metrics(metrics)
         self._metrics = metrics
 
@@ -153,7 +155,7 @@ class Result(ABC):
     def _finish(self, run: Run) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _module(self) -> Any: ...
+    def _module(self) -> torch.nn.Module: ...
 
     # -- in notebooks ----------------------------------------------------------------------------------------------
 
@@ -184,9 +186,9 @@ def _flat(row: dict[str, Any]) -> dict[str, float]:
     flat: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, dict):
-            flat |= {f"{name}/{key}": inner for key, inner in value.items() if _is_number(inner)}
+            flat |= {f"{name}/{key}": float(inner) for key, inner in value.items() if _is_number(inner)}
         elif _is_number(value):
-            flat[name] = value
+            flat[name] = float(value)
     return flat
 
 

@@ -100,6 +100,20 @@ def fit_scene(
     return result
 
 
+def scene_settings(field: str | FieldConfig | None = None, *, preset: Preset | None = None) -> NerfSettings:
+    """Complete settings of a fit of a scene, to be changed by dataclasses.replace and given to `fit_scene`.
+
+    Arguments are those of `fit_scene`."""
+    chosen: Preset = preset or _usual_preset()
+    one_of("preset", chosen, PRESETS)
+    found = settings_of(chosen, named_field(field or DEFAULT_FIELD))
+    return replace(found, field=field) if isinstance(field, FieldConfig) else found
+
+
+def _usual_preset() -> Preset:
+    return "best" if runtime.has_gpu() else "quick"
+
+
 def _plan(
     field: str | FieldConfig | None,
     *,
@@ -110,23 +124,19 @@ def _plan(
 ) -> Plan:
     refuse_both(settings, field=field, preset=preset)
     check_steps(steps)
-    chosen: Preset = preset or ("best" if runtime.has_gpu() else "quick")
-    one_of("preset", chosen, PRESETS)
-    name = named_field(settings.field if settings else field or DEFAULT_FIELD)
-    found = settings or settings_of(chosen, name)
-    if isinstance(field, FieldConfig):
-        found = replace(found, field=field)
+    found = settings or scene_settings(field, preset=preset)
     if seed is not None:
         found = replace(found, train=replace(found.train, seed=seed))
-    return Plan(name, chosen, found.with_steps(steps) if steps else found)
+    found = found.with_steps(steps) if steps else found
+    return Plan(named_field(found.field), preset or _usual_preset(), found)
 
 
 class SceneResult(Result):
     """A learned scene. Points, distances, cameras and meshes are in the world frame of the input."""
 
     def __init__(self, plan: Plan, fitted: Fitted, trained: Trained) -> None:
-        super().__init__(trained)
         self._plan, self._fitted = plan, fitted
+        super().__init__(trained)
 
     @property
     def settings(self) -> NerfSettings:

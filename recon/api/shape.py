@@ -108,6 +108,23 @@ def fit_shape(
     return result
 
 
+def shape_settings(
+    field: str | FieldConfig | None = None, *, preset: Preset | None = None, task: Task = "sdf"
+) -> ShapeSettings:
+    """Complete settings of a fit of a shape, to be changed by dataclasses.replace and given to `fit_shape`.
+
+    Arguments are those of `fit_shape`."""
+    one_of("task", task, tuple(DEFAULT_FIELD))
+    chosen: Preset = preset or _usual_preset()
+    one_of("preset", chosen, PRESETS)
+    found = settings_of(task, chosen, named_field(field or DEFAULT_FIELD[task]))
+    return replace(found, field=field) if isinstance(field, FieldConfig) else found
+
+
+def _usual_preset() -> Preset:
+    return "small" if runtime.has_gpu() else "quick"
+
+
 def _plan(
     field: str | FieldConfig | None,
     *,
@@ -117,26 +134,21 @@ def _plan(
     settings: ShapeSettings | None,
     seed: int | None,
 ) -> Plan:
-    one_of("task", task, tuple(DEFAULT_FIELD))
     refuse_both(settings, field=field, preset=preset)
     check_steps(steps)
-    chosen: Preset = preset or ("small" if runtime.has_gpu() else "quick")
-    one_of("preset", chosen, PRESETS)
-    name = named_field(settings.field if settings else field or DEFAULT_FIELD[task])
-    found = settings or settings_of(task, chosen, name)
-    if isinstance(field, FieldConfig):
-        found = replace(found, field=field)
+    found = settings or shape_settings(field, preset=preset, task=task)
     if seed is not None:
         found = replace(found, train=replace(found.train, seed=seed))
-    return Plan(task, name, chosen, found.with_steps(steps) if steps else found)
+    found = found.with_steps(steps) if steps else found
+    return Plan(task, named_field(found.field), preset or _usual_preset(), found)
 
 
 class ShapeResult(Result):
     """A learned solid. Points, lengths and meshes are in the coordinates and units of the input."""
 
     def __init__(self, plan: Plan, fitted: Fitted, trained: Trained) -> None:
-        super().__init__(trained)
         self._plan, self._fitted = plan, fitted
+        super().__init__(trained)
         self._extracted: tuple[tuple[int, str], Mesh] | None = None
 
     @property
@@ -154,8 +166,9 @@ class ShapeResult(Result):
         """Learned distances [...] of points [..., 3] from the surface, negative inside (trimesh's sign is the other).
 
         Arrays give arrays, tensors give tensors of the same device; floats keep their kind, and a tensor that requires
-        gradients passes them on. Beyond the domain (see `field`), where nothing was learned, it is an upper bound: the
-        value at the nearest point of the domain, and the way there. ValueError for occupancy, which has no distances.
+        gradients passes them on. Beyond the domain (see `field`), where nothing was learned, it is the value at the
+        nearest point of the domain and the way there, which a true distance does not exceed. ValueError for occupancy,
+        which has no distances.
         """
         if self._plan.task == "occ":
             raise ValueError('an occupancy field knows inside from outside but no distances; use inside, or task="sdf"')

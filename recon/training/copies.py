@@ -14,10 +14,13 @@ from recon.training.places import claim, folder_path, fresh_folder, renders
 from recon.training.run import Run
 
 
-def copy_run(run: Run, out: Path | None = None, complete: Callable[[Run], object] = lambda run: None) -> Run:
+def copy_run(
+    run: Run, out: Path | None = None, complete: Callable[[Run, Path], object] = lambda copy, place: None
+) -> Run:
     """Copy a run to a new or empty folder, or (None) to a place of its own under `renders/`, where it becomes `latest`.
 
-    `complete` may add to the copy before anybody sees it. FileExistsError where the place holds something."""
+    `complete` may add to the copy before anybody sees it, and hears where that will be. FileExistsError where the place
+    holds something."""
     config, mine = run.read_config(), out is None or not out.exists()
     if out is None:
         target = fresh_folder(renders() / folder_path(config["task"], config["data"], config["field"]))
@@ -29,7 +32,7 @@ def copy_run(run: Run, out: Path | None = None, complete: Callable[[Run], object
         copy = Run(hidden / target.name)
         with writing(target):
             shutil.copytree(run.folder, copy.folder, symlinks=True)
-        complete(copy)
+        complete(copy, target)
         with writing(target):
             sync_folder(copy.folder)
             target.rmdir()  # it is empty; Windows renames onto nothing that is there
