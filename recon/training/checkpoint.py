@@ -130,7 +130,7 @@ def exists(folder: Path) -> bool:
 
 def newest(folder: Path) -> str | None:
     """The name of a run's newest checkpoint, whole or not, without reading it; none where there is none."""
-    places = _newest_first(folder)
+    places = newest_first(folder)
     return places[0].name if places else None
 
 
