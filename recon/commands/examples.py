@@ -38,6 +38,23 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon export latest --keep largest --colour error", "of a shape: without stray parts, coloured by error"),
         ("recon export lego --what points --out lego.ply", "of a scene: a cloud of points"),
     ),
+    "view": (
+        ("recon view latest --follow", "a run in the browser, while it trains"),
+        ("recon view my.ply --up z", "a mesh or a point cloud; a scene's folder as well"),
+        ("recon view latest --save page.html", "a page that opens without a server"),
+    ),
+    "report": (
+        ("recon report latest", "the page of a run once more"),
+        ("recon report armadillo dragon --out both.html", "two runs side by side"),
+    ),
+    "runs": (
+        ("recon runs", "all of them, newest first"),
+        ("recon runs --task nerf --data lego --json", "some of them, for a program"),
+    ),
+    "runs prune": (
+        ("recon runs prune --keep best", "shows what would go, how large it is, and asks"),
+        ("recon runs prune --keep best --yes", "without asking"),
+    ),
     "bench": (
         ("recon bench", "all four, in eight minutes"),
         ("recon bench kernels --seconds 60 --threads 2", "one of them, in a minute"),
@@ -50,6 +67,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "fields": (
         ("recon fields", "what --field takes"),
         ("recon fields --papers --json", "the papers' own, counted"),
+    ),
+    "data list": (
+        ("recon data list", "what can be had, and what is here"),
+        ("recon data list --kind shape --here", "shapes that can be used at once"),
+    ),
+    "data where": (
+        ("recon data where", "which folders are searched"),
+        ("recon data where lego", "the folder that a name means"),
     ),
     "data get": (
         ("recon data get lego", "shows size and terms, asks, fetches"),

@@ -15,6 +15,9 @@ from recon.report.comparison import write_comparison
 from recon.report.page import write_report
 from recon.training.run import Run
 
+VIEW_GRID = 128
+"""Grid points an axis of the surface in a report's 3-D view: seconds, and a few megabytes."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -51,4 +54,10 @@ def main(name: str, argv: Sequence[str]) -> int:
 
 def report_of(run: Run, out: Path | None = None) -> Path:
     """Writes the page of a run, with what was learned in 3-D where that can be shown; its path."""
-    return write_report(run, out=out)
+    from recon.viewer.page import static_page  # noqa: PLC0415 (viser takes a second, which no other command should)
+
+    try:
+        view = static_page(run, finest=VIEW_GRID)
+    except (ValueError, OSError):  # nothing was learned yet that has a surface: the page is there all the same
+        view = None
+    return write_report(run, view, out)

@@ -22,8 +22,8 @@ from recon.viewer.weights import SceneRun, ShapeRun, machine
 
 MOST_BYTES = 60_000_000
 """Of a page that is saved on its own."""
-_FINEST = {"shape": 320, "scene": 160}
-"""Grid points an axis of the surface on a page, at most."""
+FINEST = 320
+"""Grid points an axis of a shape's surface on a page, at most; half as many of a scene's."""
 _COARSEST = 24
 # What the client's code does in a page of its own, and nothing else: no address can be reached.
 _POLICY = (
@@ -32,14 +32,14 @@ _POLICY = (
 )
 
 
-def static_page(run: Run, most_bytes: int = 6_000_000) -> str:
+def static_page(run: Run, most_bytes: int = 6_000_000, finest: int = FINEST) -> str:
     """The run's 3-D content as a page of at most so many characters: a shape's surface coloured by its signed error,
-    beside the truth where it fits; a scene's surface, box and cameras with pictures.
+    beside the truth where it fits; a scene's surface, box and cameras with pictures. The coarser, the sooner.
 
     Works in `<iframe sandbox="allow-scripts" srcdoc=...>`. ValueError or OSError where the run has nothing to show."""
     if run.read_config()["task"] == "nerf":
-        return _scene_page(SceneRun.open(run, machine()), most_bytes)
-    return _shape_page(ShapeRun.open(run, machine()), most_bytes)
+        return _scene_page(SceneRun.open(run, machine()), most_bytes, finest // 2)
+    return _shape_page(ShapeRun.open(run, machine()), most_bytes, finest)
 
 
 def file_page(shown: MeshFile, up: Up = "y") -> str:
@@ -83,7 +83,7 @@ def fitting(draw: Callable[[int], str], finest: int, most_bytes: int) -> str:
         resolution = max(_COARSEST, min(int(shrunk), resolution - 8))
 
 
-def _shape_page(shown: ShapeRun, most_bytes: int) -> str:
+def _shape_page(shown: ShapeRun, most_bytes: int, finest: int) -> str:
     fitted = shown.fitted
     shape = fitted.shape
     with_truth = shape.mesh is None or 40 * len(shape.mesh.vertices) < most_bytes // 3
@@ -107,10 +107,10 @@ def _shape_page(shown: ShapeRun, most_bytes: int) -> str:
 
         return page_of(shown.title, place)
 
-    return fitting(draw, min(shown.plan.settings.resolution, _FINEST["shape"]), most_bytes)
+    return fitting(draw, min(shown.plan.settings.resolution, finest), most_bytes)
 
 
-def _scene_page(shown: SceneRun, most_bytes: int) -> str:
+def _scene_page(shown: SceneRun, most_bytes: int, finest: int) -> str:
     fitted, reference = shown.fitted, shown.fitted.reference
     box = region(fitted)
     cameras = 100 if most_bytes > 4_000_000 else 25
@@ -135,4 +135,4 @@ def _scene_page(shown: SceneRun, most_bytes: int) -> str:
 
         return page_of(shown.title, place)
 
-    return fitting(draw, _FINEST["scene"], most_bytes)
+    return fitting(draw, finest, most_bytes)

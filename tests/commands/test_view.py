@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recon.commands import view
+from recon.commands import showing, view
 from recon.training.run import Run
 
 
@@ -19,7 +19,7 @@ def ctrl_c(monkeypatch):
         waits.append(seconds)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(view.time, "sleep", stop)
+    monkeypatch.setattr(showing.time, "sleep", stop)
     return waits
 
 
@@ -40,7 +40,14 @@ def test_a_run_is_served_on_loopback_until_ctrl_c(run, recon, ctrl_c):
     port = done.out.strip().rpartition(":")[2]
     assert f"ssh -L {port}:127.0.0.1:{port}" in done.err and "warning" not in done.err
     assert threads() == before
-    assert ctrl_c == [view.SECONDS]
+    assert ctrl_c == [showing.SECONDS]
+
+
+def test_an_address_and_a_saved_page_are_told_as_json(ball_file, home, recon, ctrl_c):
+    served = recon("view", ball_file, "--json").json
+    assert served == {"address": f"http://127.0.0.1:{served['port']}", "port": served["port"]}
+    saved = recon("view", ball_file, "--save", home / "page.html", "--json").json
+    assert saved == {"page": str(home / "page.html"), "bytes": (home / "page.html").stat().st_size}
 
 
 def test_another_host_is_warned_of(ball_file, recon, ctrl_c):
@@ -92,7 +99,6 @@ def test_names_are_looked_up_as_runs_then_shapes_then_scenes(run, home, ball_sce
         (("gone.ply",), "there is no file, shape or scene of that name"),
         (("RUN", "--save", "page.txt"), "a name that ends in .html"),
         (("RUN", "--save", "page.html", "--follow"), "--follow is for serving a page"),
-        (("RUN", "--json"), "no result to print as JSON"),
         (("RUN", "--port", "99999"), "--port must lie in 0 .. 65535"),
         (("MESH", "--follow"), "--follow is for a run that trains"),
         (("EMPTY",), "is no scene"),

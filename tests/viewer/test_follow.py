@@ -41,6 +41,7 @@ def test_a_new_checkpoint_is_shown(view, copied, settle):
 
 
 def test_a_checkpoint_that_vanishes_while_it_is_read_is_tried_again(view, copied, monkeypatch, settle):
+    settle(view)
     follower, old = Follower(view), view.shown.fitted
     saved_again(copied, 101, 1.0)
     read = checkpoint.load

@@ -51,6 +51,8 @@ def test_in_a_browser_the_field_is_rendered_and_the_controls_change_it(view, tab
 
 
 def test_every_control_is_answered_without_an_error(view, settle):
+    view.training.value = view.held_out.value = view.boxed.value = True
+    settle(view)
     names = set(view.server.scene._handle_from_node_name)
     assert {"/box", "/train", "/test"} <= names
     for control, values in (

@@ -93,7 +93,7 @@ def test_the_slice_shows_the_field_where_its_plane_stands(fitted, axis, monkeypa
         lambda x: torch.maximum(sign[0] * x[:, right] - 0.6, sign[1] * x[:, up] + 0.6) + 0 * x[:, normal],
     )  # fmt: skip
     picture = slice_picture(fitted, axis, 0.3, side=48).astype(int)
-    blue = picture[..., 2] > picture[..., 0] + 20
+    blue = picture[..., 2] > picture[..., 0] + 2  # near the surface it is pale
     share = [(DOMAIN + 0.6) / (2 * DOMAIN), (DOMAIN - 0.6) / (2 * DOMAIN)]
     rows, columns = np.nonzero(blue)
     assert columns.max() == pytest.approx(48 * share[0], abs=3) and columns.min() <= 2
