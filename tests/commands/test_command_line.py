@@ -22,15 +22,6 @@ def test_the_front_door_loads_nothing_heavy(home, code):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", ["sdf", "occ", "eval", "export"])
-def test_help_of_a_command_never_loads_open3d_and_shows_its_flags(home, command):
-    call = f"    main(['{command}', '--help'])"
-    run = f"from recon.cli import main\ntry:\n{call}\nexcept SystemExit as stop:\n    code = stop.code"
-    result = python(f"{run}\n{LOADED} assert 'open3d' not in heavy and code == 0, (heavy, code)", home)
-    assert result.returncode == 0, result.stderr
-    assert "--device" in result.stdout and "--json" in result.stdout
-
-
 def test_help_lists_only_the_flags_of_the_chosen_field(recon):
     siren = recon("sdf", "--help", "--field", "siren").out
     grid = recon("sdf", "--field=feature-grid", "--help").out

@@ -172,7 +172,7 @@ def test_control_c_leaves_a_checkpoint_a_mesh_scores_and_a_page_and_the_run_goes
 
 def test_control_c_while_pretraining_can_be_resumed(home, recon, interrupted):
     code, err = interrupted(
-        "--field", "neural-experts", *PAPER, "--steps", "1000", "--train.batch", "64", when="pretraining/log.jsonl"
+        "--field", "neural-experts", *PAPER, "--steps", "400", "--train.batch", "64", when="pretraining/log.jsonl"
     )
     assert code == 130, err
     assert "Traceback" not in err and "pretraining" in err

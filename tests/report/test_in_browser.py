@@ -1,8 +1,5 @@
 """Pages as Chromium shows them: nothing overflows, tables sort, hostile text does nothing, and no network is asked."""
 
-import os
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,9 +8,6 @@ from recon.report.comparison import write_comparison
 from recon.report.page import write_report
 from recon.training.run import Run
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic")
 WIDTHS = {1280: "light", 390: "dark"}
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>\'"><svg onload=alert(3)> ' + "unbroken" * 20
 VIEW = """<!doctype html><body><p id="told">nothing</p><script>
@@ -25,17 +19,6 @@ fetch("http://127.0.0.1:9/").then(() => found.push("fetched"), () => found.push(
   told.textContent = found.join(" ");
 });
 </script></body>"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("there is no chromium here (Debian: apt install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 def make(folder, field, name="lego", bad=""):

@@ -1,12 +1,8 @@
 """The loop's laws: a stop changes nothing, a spoilt step goes back, an interruption leaves a checkpoint."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -330,35 +326,3 @@ def test_log_and_events_tell_the_story(run, capsys):
     assert len(list((run.folder / "tb").glob("events*"))) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and "step 20/20  loss" in captured.err
-
-
-KILLED = """
-import sys
-sys.path.insert(0, sys.argv[2])
-from pathlib import Path
-from tiny_job import TinyJob
-from recon.training.loop import train
-from recon.training.plan import TrainConfig
-from recon.training.run import Run
-run = Run(Path(sys.argv[1]))
-say = lambda step, losses: print(step, flush=True)
-train(TinyJob(), TrainConfig(400, checkpoint_every=5, log_every=3), run, resume=run.checkpoints.exists(), on_step=say)
-"""
-
-
-def test_a_killed_process_resumes_to_the_same_end(run):
-    command = [sys.executable, "-c", KILLED, str(run.folder), str(Path(__file__).parent)]
-    for count in (40, 61):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-            assert process.stdout is not None
-            for _ in range(count):
-                process.stdout.readline()
-            process.send_signal(signal.SIGKILL)
-    settings = TrainConfig(400, checkpoint_every=5, log_every=3)
-    outcome = train(TinyJob(), settings, run, resume=True)
-    assert outcome.status == "done" and not outcome.warnings
-    whole = Run.create("sdf", "whole", "tiny", {})
-    train(TinyJob(), settings, whole)
-    assert_same(final(whole), final(run))
-    steps = [row["step"] for row in run.read_log() if "event" not in row]
-    assert steps == sorted(set(steps)) and json.dumps(steps)

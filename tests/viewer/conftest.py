@@ -1,4 +1,4 @@
-"""Two tiny runs, learned once, and one browser for all pages. Must not import `recon` at the top."""
+"""Two tiny runs, learned once, and a page that is watched. Must not import `recon` at the top."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ import numpy as np
 import pytest
 import trimesh
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --disable-background-networking"
-    " --disable-component-update --disable-sync --no-first-run --disable-quic"
-)
 HARMLESS = ("THREE.Clock", "GPU stall due to ReadPixels", "[GroupMarkerNotSet]")
 """What Chromium or the client warn of on any page, drawn in software."""
 
@@ -42,7 +37,7 @@ class Watched:
         import imageio.v3 as iio  # noqa: PLC0415
 
         width, height = self.page.viewport_size["width"], self.page.viewport_size["height"]
-        clip = {"x": 0, "y": height // 5, "width": int(width * 0.6), "height": height * 4 // 5}
+        clip = {"x": 0, "y": height // 5, "width": int(width * 0.55), "height": height * 4 // 5}
         return iio.imread(self.page.screenshot(clip=clip), extension=".png")[..., :3].astype(np.int16)
 
     def changes(self, before: np.ndarray | None = None, tries: int = 60) -> np.ndarray:
@@ -62,22 +57,10 @@ class Watched:
         self.page.get_by_role("option", name=option, exact=True).click()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """Chromium, drawing in software."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def tab(browser) -> Iterator[Watched]:
     """A page of the browser."""
-    page = browser.new_page(viewport={"width": 900, "height": 600})
+    page = browser.new_page(viewport={"width": 780, "height": 480})
     page.set_default_timeout(60_000)  # the machine may be busy
     yield Watched(page)
     page.close()
