@@ -16,18 +16,16 @@ SCENE_CENTRE = (3.0, 1.0, -2.0)
 """Of the ball that is seen; its radius is 0.5."""
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _tiny_scores():
-    """Few samples, a coarse grid and small pictures: what is scored is tested elsewhere, at full size."""
+@pytest.fixture(autouse=True)
+def _tiny_scores(monkeypatch):
+    """Few samples, a coarse grid and no pictures: what is scored is tested elsewhere, at full size."""
     from recon.tasks.shape import fitted, run, scores, truth  # noqa: PLC0415 - after the import hook
 
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (truth, scores, run):
-            patch.setattr(module, "GRID", 32)
-        patch.setattr(truth, "NEAR_SAMPLES", 4000)
-        patch.setattr(scores, "SURFACE_SAMPLES", 2000)
-        patch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: {})
-        yield
+    for module in (truth, scores, run):
+        monkeypatch.setattr(module, "GRID", 32)
+    monkeypatch.setattr(truth, "NEAR_SAMPLES", 4000)
+    monkeypatch.setattr(scores, "SURFACE_SAMPLES", 2000)
+    monkeypatch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: {})
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +37,7 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def ball() -> trimesh.Trimesh:
     """A sphere far from the origin."""
     mesh = trimesh.creation.icosphere(subdivisions=2, radius=RADIUS)
@@ -47,7 +45,7 @@ def ball() -> trimesh.Trimesh:
     return mesh
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tiny() -> Any:
     """Settings of a fit of a fraction of a second."""
     import recon  # noqa: PLC0415
@@ -59,7 +57,7 @@ def tiny() -> Any:
     return replace(settings, field=field, train=train, pool=4000, resolution=24)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def learned(ball, tiny) -> Any:
     """A fit that has learned the ball to about a twentieth of its radius."""
     import recon  # noqa: PLC0415
@@ -67,7 +65,7 @@ def learned(ball, tiny) -> Any:
     return recon.fit_shape(ball, settings=tiny, steps=200, quiet=True)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def scene_folder(tmp_path_factory) -> Path:
     """Pictures of a ball, 20x20, with alpha: 12 to learn from, 2 held out."""
     from recon.geometry import Mesh  # noqa: PLC0415
@@ -82,7 +80,7 @@ def scene_folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tiny_scene() -> Any:
     """Settings of a scene's fit of a second."""
     import recon  # noqa: PLC0415
@@ -94,7 +92,7 @@ def tiny_scene() -> Any:
     return replace(settings, field=field, train=train, rays=rays)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def seen(scene_folder, tiny_scene) -> Any:
     """A fit that has learned the ball's pictures well enough to be opaque."""
     import recon  # noqa: PLC0415
