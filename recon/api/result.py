@@ -16,10 +16,12 @@ from jaxtyping import Float
 from recon.api.places import Temporary
 from recon.api.state import asking
 from recon.report.page import write_report
+from recon.report.sections import NAME as REPORT
 from recon.tasks.bench import Bench
 from recon.training.copies import copy_run
 from recon.training.loop import Outcome
 from recon.training.run import Run
+from recon.viewer.in_report import view_of
 
 SHOWN = ("psnr", "ssim", "lpips", "iou", "trimap_iou_0.001", "chamfer_l1")
 """Scores that a notebook shows."""
@@ -128,14 +130,15 @@ class Result(ABC):
         its place, which is temporary where the folder is."""
         with asking():
             self._complete(self._run, self.folder)
-            return write_report(self._run)
+        return self.folder / REPORT
 
     def _complete(self, run: Run, place: Path) -> None:
         """What a run folder must have besides its training, unless it is there; `place` is where it will be found."""
         metrics = self._stored(run)
         if metrics is None or not metrics.get("files"):
             metrics = self._finish(run)
-        metrics = {**metrics, "run": str(place), "files": {**metrics["files"], "report": write_report(run).name}}
+        report = write_report(run, view_of(run, self._bench.run_on)).name
+        metrics = {**metrics, "run": str(place), "files": {**metrics["files"], "report": report}}
         run.write_metrics(metrics)
         self._metrics = metrics
 

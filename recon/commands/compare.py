@@ -13,11 +13,11 @@ from recon import runtime
 from recon.commands.common import be_quiet, nearest_of, print_json, refuse_misspelt, say, take_name
 from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
+from recon.commands.report import report_of
 from recon.data.find import FIGURINES, cache_home
 from recon.data.load import load
 from recon.fields import FIELDS
 from recon.files import printable
-from recon.report.page import write_report
 from recon.scenes.region import space_for
 from recon.studies.compare.arena import Arena, Failed, Finished
 from recon.studies.compare.budget import Kind, budget_of
@@ -108,7 +108,7 @@ def main(name: str, argv: Sequence[str]) -> int:
         if isinstance(done, Failed):
             failed.append(done)
         else:
-            done.metrics["files"]["report"] = write_report(done.run).name
+            done.metrics["files"]["report"] = report_of(done.run, run_on).name
             done.run.write_metrics(done.metrics)
             finished.append(done)
         if finished:  # after each run: whatever happens, what is done is there

@@ -99,7 +99,7 @@ def flags_in(text: str) -> Names:
 def _named() -> Mapping[str, Names]:
     """Flags that are taken from the line before tyro sees it, and names that it takes for any word."""
     shapes = {"--preset": SHAPE_PRESETS, "--sampler": tuple(SAMPLERS), "--shape": tuple(PROCEDURAL)}
-    fields = {"--field": tuple(FIELDS), "--resume": ("latest",)}
+    fields = {"--field": tuple(FIELDS), "--resume": ("latest",), "--config": ("latest",)}
     every = tuple(dict.fromkeys((*SHAPE_PRESETS, *SCENE_PRESETS)))
     return {
         "sdf": {**fields, **shapes},

@@ -6,6 +6,8 @@ import difflib
 import importlib
 from collections.abc import Sequence
 
+from recon.commands.examples import examples_block
+
 ACTIONS = {
     "list": "what there is: here, to be fetched, made by recon; sizes and terms",
     "where": "the folders that are searched, or the path that a name means",
@@ -23,6 +25,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
         print(f"usage: recon {name} {{{','.join(ACTIONS)}}} ... (recon {name} ACTION --help for its flags)\n")
         print("\n".join(f"  {action:<6} {summary}" for action, summary in ACTIONS.items()))
+        print(examples_block(name))
         return 0
     near = difflib.get_close_matches(argv[0], ACTIONS, n=1) if argv else []
     hint = f"perhaps you meant {near[0]}" if near else f"actions: {', '.join(ACTIONS)}"

@@ -68,6 +68,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon fields", "what --field takes"),
         ("recon fields --papers --json", "the papers' own, counted"),
     ),
+    "data": (
+        ("recon data list", "what can be had, and what is here"),
+        ("recon data get lego", "shows size and terms, asks, fetches"),
+    ),
     "data list": (
         ("recon data list", "what can be had, and what is here"),
         ("recon data list --kind shape --here", "shapes that can be used at once"),

@@ -42,7 +42,7 @@ def read_flags(
     except SystemExit as stop:
         if stop.code:
             raise ValueError(explain(errors.getvalue(), prog)) from None
-        page = readable(caught.getvalue()) + examples_block(prog.removeprefix("recon "))
+        page = readable(caught.getvalue()) + examples_block(prog.removeprefix("recon ").partition(" --")[0])
         print(page if _shows(BOX, sys.stdout) else page.translate(str.maketrans(BOX, PLAIN_BOX)))
         raise
 

@@ -17,6 +17,7 @@ from recon.data.catalogue import Entry, bytes_in_words
 from recon.data.find import datasets_home, home, roots
 from recon.data.listing import Found, Made, found, made, to_fetch
 from recon.data.record import is_verified
+from recon.files import printable
 
 NARROW = 40
 """Columns below which lines are not cut any more."""
@@ -93,7 +94,7 @@ def _line(name: str, wide: int, kind: str, size: str, rest: str) -> None:
     columns = shutil.get_terminal_size().columns
     if sys.stdout.isatty() and NARROW <= columns < len(line):
         line = line[: columns - 3].rstrip() + "..."
-    print(line)
+    print(printable(line))
 
 
 def _note(row: Found) -> str:

@@ -24,6 +24,7 @@ from recon.commands.machine import EXIT, Machine, check_stop, take_run
 from recon.commands.report import report_of
 from recon.data.find import FIGURINES, cache_home
 from recon.fields import FIELDS
+from recon.files import printable
 from recon.metrics.image import Lpips
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
@@ -93,7 +94,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     voice(describe(scene, space.kind))
     bench.lap("reading")
     check(plan, scene, space)
-    foresee(needs_of(plan, scene.cameras, space, bench), bench)
+    foresee(needs_of(plan, scene.cameras, space, bench), bench, flags.out)
     run = start(plan, scene, space, flags.downscale, flags.out)
     return _complete(plan, scene, run, bench, flags, lpips=lpips)
 
@@ -163,12 +164,13 @@ def _complete(
         except KeyboardInterrupt:
             say(f"what was learned is kept; its views come with: recon nerf --resume {run.folder}")
             raise
-        metrics["files"]["report"] = report_of(run).name
+        metrics["files"]["report"] = report_of(run, bench.run_on).name
         run.write_metrics(metrics)
     if flags.json:
         print_json(metrics)
     else:
-        print(f"nerf of {scene.name}: {metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training")
+        facts = f"{metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training"
+        print(printable(f"nerf of {scene.name}: {facts}"))
         print_scores(metrics["scores"], ("psnr", "ssim", "lpips"))
         images = {"images": {name: "" for name in ("views", "inside", "test_...")}}
         print_files(run.folder, {**metrics["files"], **images, "scores": "metrics.json"})

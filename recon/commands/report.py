@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,26 +10,24 @@ from typing import Annotated, Any
 
 import tyro
 
+from recon import runtime
 from recon.commands.common import print_json
 from recon.commands.flags import read_flags
+from recon.commands.machine import Machine
 from recon.report.comparison import write_comparison
 from recon.report.page import write_report
 from recon.training.run import Run
-
-VIEW_GRID = 128
-"""Grid points an axis of the surface in a report's 3-D view: seconds, and a few megabytes."""
+from recon.viewer.in_report import view_of
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Machine):
     """Write the page of a run, or one page that compares several; no network is needed to read it."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional] = ("latest",)
     """Folders, names under renders/, or latest; with two or more they are compared."""
     out: Path | None = None
     """The HTML file; default report.html in the run's folder, or in a new one, renders/compare/runs/TIME."""
-    json: bool = False
-    """Print exactly one JSON object on standard output."""
 
 
 def main(name: str, argv: Sequence[str]) -> int:
@@ -40,24 +39,19 @@ def main(name: str, argv: Sequence[str]) -> int:
     runs = [Run.open(run) for run in flags.runs]
     about: dict[str, Any] = {"runs": [str(run.folder) for run in runs]}
     if len(runs) == 1:
-        path, notes = report_of(runs[0], flags.out), []
+        run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
+        path, notes = report_of(runs[0], run_on, flags.out), []
     else:
         path, notes = write_comparison(runs, flags.out)
     if flags.json:
         print_json({**about, "report": str(path), "bytes": path.stat().st_size, "notes": notes})
         return 0
     for note in notes:
-        print(note)
+        print(note, file=sys.stderr)
     print(f"{path} ({path.stat().st_size:,} bytes)")
     return 0
 
 
-def report_of(run: Run, out: Path | None = None) -> Path:
+def report_of(run: Run, run_on: runtime.Runtime, out: Path | None = None) -> Path:
     """Writes the page of a run, with what was learned in 3-D where that can be shown; its path."""
-    from recon.viewer.page import static_page  # noqa: PLC0415 (viser takes a second, which no other command should)
-
-    try:
-        view = static_page(run, finest=VIEW_GRID)
-    except (ValueError, OSError):  # nothing was learned yet that has a surface: the page is there all the same
-        view = None
-    return write_report(run, view, out)
+    return write_report(run, view_of(run, run_on), out)

@@ -11,6 +11,7 @@ from typing import Literal
 from recon.commands.common import print_json, say
 from recon.commands.flags import nearest_of, read_flags
 from recon.data.catalogue import bytes_in_words
+from recon.files import printable
 from recon.studies.compare.results import SCORES, SHORT, as_text
 from recon.studies.prune import Keep, choose, remove_checkpoints, remove_run, spare_checkpoints, tidy
 from recon.studies.runs import BROKEN, Found, as_plain, select, size_of, survey
@@ -19,6 +20,8 @@ from recon.training.progress import duration
 
 SHOWN = 3
 """Scores of a run in the table."""
+ACTIONS = {"prune": "delete runs"}
+"""Besides listing."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,14 @@ def _print_table(found: Sequence[Found]) -> None:
         ]
         for one in found
     ]
-    print(as_text([head, *rows]))
+    print(printable(as_text([head, *rows])))
     total = bytes_in_words(sum(one.bytes for one in found))
     print(
         f"\n{len(found)} runs, {total}. * latest; + latest of its task, data and field. Prune: recon runs prune --help"
     )
     for one in found:
         if one.problem:
-            print(f"broken: {one.name}: {one.problem}")
+            print(printable(f"broken: {one.name}: {one.problem}"))
 
 
 def _scores(one: Found) -> str:

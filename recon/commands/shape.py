@@ -25,6 +25,7 @@ from recon.commands.report import report_of
 from recon.data.find import cache_home
 from recon.data.load import load
 from recon.fields import FIELDS
+from recon.files import printable
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS
 from recon.shapes.shape import Shape
@@ -92,7 +93,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     for line in shape.report.warnings() if shape.report else []:
         say(f"warning: {line}")
     check(plan)
-    foresee(needs_of(plan, bench), bench)
+    foresee(needs_of(plan, bench), bench, flags.out)
     run = start(plan, shape, bench, flags.out)
     return _complete(plan, shape, run, bench, flags, resume=False)
 
@@ -136,12 +137,13 @@ def _complete(plan: Plan, shape: Any, run: Run, bench: Bench, flags: Fit | Resum
         if outcome.status != "done":
             say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
         metrics = finish(plan, fitted, outcome, run, bench)
-        metrics["files"]["report"] = report_of(run).name
+        metrics["files"]["report"] = report_of(run, bench.run_on).name
         run.write_metrics(metrics)
     if flags.json:
         print_json(metrics)
     else:
-        print(f"{plan.task} of {shape.name}: {metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training")
+        facts = f"{metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training"
+        print(printable(f"{plan.task} of {shape.name}: {facts}"))
         print_scores(metrics["scores"])
         print_files(run.folder, {**metrics["files"], "scores": "metrics.json"})
     if outcome.status in ("stopped", "interrupted"):

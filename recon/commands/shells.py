@@ -85,7 +85,7 @@ _recon() {
         esac
     fi
     case "$path $prev" in
-        *" --resume"|@takes_run@)
+        *" --resume"|*" --config"|@takes_run@)
             if [[ $cur != -* ]]; then
                 for i in "$runs"/{sdf,occ,nerf}/*/*/; do
                     [[ -d $i ]] && reply+=" ${i#"$runs"/}"

@@ -29,8 +29,7 @@ from recon.viewer.weights import SceneRun, ShapeRun
 def save(found: Run | Path, flags: ViewFlags) -> int:
     """Write the page and say where it is."""
     assert flags.save is not None
-    _start(flags)
-    atomic_write_text(flags.save, _page(found, flags))
+    atomic_write_text(flags.save, _page(found, flags, _start(flags)))
     if flags.json:
         print_json({"page": str(flags.save), "bytes": flags.save.stat().st_size})
     else:
@@ -40,28 +39,28 @@ def save(found: Run | Path, flags: ViewFlags) -> int:
 
 def serve(found: Run | Path, flags: ViewFlags) -> int:
     """Serve the page until Ctrl-C."""
-    run_on = _start(flags)
-    if flags.follow:
-        _await_checkpoint(found)
-    shown = _open(found, flags, run_on)
     try:
-        _announce(shown, flags)
-        while True:  # one look into a folder every few seconds, where a run is followed
-            time.sleep(SECONDS)
-            shown.poll()
+        if flags.follow:
+            _await_checkpoint(found)
+        shown = _open(found, flags, _start(flags))
+        try:
+            _announce(shown, flags)
+            while True:  # one look into a folder every few seconds, where a run is followed
+                time.sleep(SECONDS)
+                shown.poll()
+        finally:
+            shown.close()
     except KeyboardInterrupt:
         return 0
-    finally:
-        shown.close()
 
 
 def _start(flags: ViewFlags) -> runtime.Runtime:
     return runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
 
 
-def _page(found: Run | Path, flags: ViewFlags) -> str:
+def _page(found: Run | Path, flags: ViewFlags, run_on: runtime.Runtime) -> str:
     if isinstance(found, Run):
-        return page.static_page(found, page.MOST_BYTES)
+        return page.static_page(found, run_on, most_bytes=page.MOST_BYTES, up=flags.up)
     if found.suffix.lower() in SUFFIXES and found.is_file():
         return page.file_page(read_mesh_file(found), flags.up)
     return page.folder_page(_scene(found, flags))

@@ -16,6 +16,7 @@ from recon.commands.flags import read_flags
 from recon.data.catalogue import entries, plain
 from recon.data.find import FIGURINES, datasets_home, find_shape, home, roots, scene_folders, shape_folders
 from recon.data.listing import SIGNAL_FOLDERS, found, made, places
+from recon.files import printable
 from recon.shapes.names import PROCEDURAL_NAMES
 
 
@@ -77,7 +78,7 @@ def _print_known(known: list[dict[str, Any]]) -> None:
         if hit["hidden"]:
             say(f"also, but searched later: {hit['path']}")
         else:
-            print(hit["path"])
+            print(printable(hit["path"]))
 
 
 def _how_to_get(name: str) -> str:

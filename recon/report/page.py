@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -42,14 +42,24 @@ VIEW = re.compile(r"test_\d+")
 """Pictures of single held-out views, of which the page shows the worst and the best."""
 
 
-def write_report(run: Run, view: str | None = None, out: Path | None = None) -> Path:
+def write_report(run: Run, view: Callable[[], str] | None = None, out: Path | None = None) -> Path:
     """Writes the page of a run into its folder, or to a file; its path. Only what can't be written is an error.
 
-    `view` is a page with what was learned in 3-D (`recon.viewer.page.static_page`)."""
+    `view` makes a page with what was learned in 3-D (`recon.viewer.page.static_page`); where it can't, the report says
+    why."""
     path = (run.folder / NAME) if out is None else out.absolute()
+    shown, note = _made(view)
     record = replace(read_record(run), link=link_to(run.folder, path.parent))
-    atomic_write_text(path, render(record, view=view))
+    atomic_write_text(path, render(replace(record, notes=[*record.notes, *note]), view=shown))
     return path
+
+
+def _made(view: Callable[[], str] | None) -> tuple[str | None, list[str]]:
+    """The 3-D view, or a note about why there is none."""
+    try:
+        return (None if view is None else view()), []
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        return None, [f"the 3-D view is not shown: {str(error) or type(error).__name__}"]
 
 
 def link_to(folder: Path, page_folder: Path) -> str:

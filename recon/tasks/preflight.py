@@ -82,23 +82,24 @@ def refuse_impossible(parts: Sequence[nn.Module]) -> None:
         raise ValueError(f"training this field takes {wants:,.0f} GiB of memory, and {has:,.0f} are here")
 
 
-def foresee(needs: Needs, bench: Bench) -> None:
-    """Say what a run will take, warn where that is tight, and refuse (ValueError) what clearly can't fit."""
-    available, free = memory.available_bytes() + memory.own_bytes(), free_disk(renders())
+def foresee(needs: Needs, bench: Bench, out: Path | None = None) -> None:
+    """Say what a run in `out`, by default under renders/, will take, warn where that is tight, and refuse (ValueError)
+    what clearly can't fit."""
+    place = renders() if out is None else out.absolute()
+    available, free = memory.available_bytes() + memory.own_bytes(), free_disk(place)
     bench.say(needs.line(available, free))
     on_card = runtime.free_bytes(bench.run_on.device)
     places = [("memory", needs.memory, available, "close other programs, or lower")]
     if on_card is not None and needs.on_device is not None:
         places.append(("GPU memory", needs.on_device, on_card, "free the GPU, or lower"))
+    places.append(("disk", needs.disk, free, f"make room at {place}, or lower"))
     for what, wanted, there, advice in places:
-        if wanted / UNSURE > there:
+        if wanted / (1.0 if what == "disk" else UNSURE) > there:  # files are counted, not estimated
             raise ValueError(
                 f"this run takes about {_gib(wanted)} of {what} and {_gib(there)} is available; {advice} {needs.lower}"
             )
         if wanted > TIGHT * there:
             bench.say(f"warning: {what} is tight (about {_gib(wanted)} of {_gib(there)}); {advice} {needs.lower}")
-    if needs.disk > free:
-        raise ValueError(f"this run writes about {_gib(needs.disk)} and {_gib(free)} is free at {renders()}")
 
 
 def try_out(parameters: Sequence[nn.Parameter], loss: Callable[[int], Tensor], device: torch.device) -> Cost:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from recon.rendering.picture import diverging_colors
+from recon.runtime import Runtime
 from recon.scenes.scene import Scene
 from recon.tasks.nerf.export import level_mesh
 from recon.tasks.shape.fitted import error_limit
 from recon.training.run import Run
 from recon.viewer.files import MeshFile, draw_file, draw_scene
-from recon.viewer.scene import draw_held_out, region, spread, training_picture, up_of
+from recon.viewer.scene import draw_held_out, region, spread, up_of
 from recon.viewer.serving import LOOPBACK, close_server, open_server
 from recon.viewer.shape import beside_of, corners_of, draw_truth
 from recon.viewer.stage import SPLIT_COLOURS, Stage, Up, framing, plain_name
@@ -25,6 +26,8 @@ MOST_BYTES = 60_000_000
 FINEST = 320
 """Grid points an axis of a shape's surface on a page, at most; half as many of a scene's."""
 _COARSEST = 24
+_BYTES_A_FACE = 20
+"""Of a page: three numbers of four bytes, and half a vertex."""
 # What the client's code does in a page of its own, and nothing else: no address can be reached.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline'; "
@@ -32,14 +35,19 @@ _POLICY = (
 )
 
 
-def static_page(run: Run, most_bytes: int = 6_000_000, finest: int = FINEST) -> str:
+def static_page(
+    run: Run, run_on: Runtime | None = None, *, most_bytes: int = 6_000_000, finest: int = FINEST, up: Up = "y"
+) -> str:
     """The run's 3-D content as a page of at most so many characters: a shape's surface coloured by its signed error,
-    beside the truth where it fits; a scene's surface, box and cameras with pictures. The coarser, the sooner.
+    beside the truth; a scene's surface, box and cameras, those held out with their pictures. The coarser, the sooner.
 
-    Works in `<iframe sandbox="allow-scripts" srcdoc=...>`. ValueError or OSError where the run has nothing to show."""
+    Only what the run's folder itself holds is on it: such pages are given away, and a run from a stranger names files
+    of this machine as its training pictures. Works in `<iframe sandbox="allow-scripts" srcdoc=...>`. ValueError or
+    OSError where the run has nothing to show."""
+    run_on = run_on or machine()
     if run.read_config()["task"] == "nerf":
-        return _scene_page(SceneRun.open(run, machine()), most_bytes, finest // 2)
-    return _shape_page(ShapeRun.open(run, machine()), most_bytes, finest)
+        return _scene_page(SceneRun.open(run, run_on), most_bytes, finest // 2)
+    return _shape_page(ShapeRun.open(run, run_on), most_bytes, finest, up)
 
 
 def file_page(shown: MeshFile, up: Up = "y") -> str:
@@ -83,10 +91,9 @@ def fitting(draw: Callable[[int], str], finest: int, most_bytes: int) -> str:
         resolution = max(_COARSEST, min(int(shrunk), resolution - 8))
 
 
-def _shape_page(shown: ShapeRun, most_bytes: int, finest: int) -> str:
+def _shape_page(shown: ShapeRun, most_bytes: int, finest: int, up: Up) -> str:
     fitted = shown.fitted
     shape = fitted.shape
-    with_truth = shape.mesh is None or 40 * len(shape.mesh.vertices) < most_bytes // 3
     below = float(corners_of(shape)[:, 1].min()) - 0.12
 
     def draw(resolution: int) -> str:
@@ -98,12 +105,10 @@ def _shape_page(shown: ShapeRun, most_bytes: int, finest: int) -> str:
             corners = corners_of(shape)
             stage.mesh("/surface", mesh, diverging_colors(error, limit))
             stage.label("/colours", f"red: {limit:.3g} outside, blue: {limit:.3g} inside", (0.0, below, 0.0))
-            if with_truth:
-                shift = beside_of(shape)
-                draw_truth(stage, shape, beside=True)
-                stage.label("/input", "truth", (shift[0], below, shift[2]))
-                corners = np.concatenate([corners, corners + np.array(shift)])
-            stage.look_around(corners)
+            shift = beside_of(shape)
+            draw_truth(stage, shape, beside=True, most_faces=most_bytes // 3 // _BYTES_A_FACE)
+            stage.label("/input", "truth", (shift[0], below, shift[2]))
+            stage.look_around(np.concatenate([corners, corners + np.array(shift)]), up)
 
         return page_of(shown.title, place)
 
@@ -129,8 +134,7 @@ def _scene_page(shown: SceneRun, most_bytes: int, finest: int) -> str:
             stage.box("/box", box)
             draw_held_out(stage, reference, cameras // 4)
             views = spread(reference.splits["train"], cameras)
-            pictures = [training_picture(reference, view) for view in views]
-            stage.cameras("/train", reference.cameras.select(views), pictures, SPLIT_COLOURS["train"])
+            stage.cameras("/train", reference.cameras.select(views), [None] * len(views), SPLIT_COLOURS["train"])
             stage.look_on(reference.cameras, torch.tensor(box.centre).double())
 
         return page_of(shown.title, place)

@@ -189,13 +189,13 @@ def coloured(fitted: Fitted, mesh: Mesh, by: str) -> tuple[UInt8[np.ndarray, "v 
     return categorical_colors(labels, fitted.expert_count), expert_legend(shares.tolist())
 
 
-def draw_truth(stage: Stage, shape: Shape, *, beside: bool) -> None:
-    """The shape that was learned, as `/truth`."""
+def draw_truth(stage: Stage, shape: Shape, *, beside: bool, most_faces: int = MOST_FACES) -> None:
+    """The shape that was learned, as `/truth`; as points where it has more faces than are wanted, or none."""
     shift = beside_of(shape) if beside else (0.0, 0.0, 0.0)
-    if shape.mesh is not None and len(shape.mesh.faces) <= MOST_FACES:
+    if shape.mesh is not None and len(shape.mesh.faces) <= most_faces:
         stage.mesh("/truth", shape.mesh, np.full(shape.mesh.vertices.shape, 190, np.uint8), shift=shift)
         return
-    points, _ = shape.surface(POINTS, np.random.default_rng(0))
+    points, _ = shape.surface(min(POINTS, most_faces), np.random.default_rng(0))
     stage.points("/truth", points + np.array(shift))
 
 

@@ -11,6 +11,7 @@ from recon.runtime import Runtime
 from recon.tasks.nerf import run as scene_runs
 from recon.tasks.nerf.fitted import Fitted as FittedScene
 from recon.tasks.nerf.job import build_lit, build_voxels, part_of
+from recon.tasks.rebuild import rebuilt
 from recon.tasks.shape import run as shape_runs
 from recon.tasks.shape.fitted import Fitted as FittedShape
 from recon.training import checkpoint
@@ -49,8 +50,7 @@ class ShapeRun:
     def advance(self) -> None:
         """Take the newest checkpoint. FileNotFoundError, OSError or ValueError where it cannot be read right now."""
         saved = checkpoint.load(self.run.checkpoints)
-        field = self.plan.settings.field.build(3, 1)
-        field.load_state_dict(saved.model)
+        field = rebuilt(lambda: self.plan.settings.field.build(3, 1), saved.model, self.run.folder)
         device = self.fitted.device
         self.fitted = FittedShape(self.plan.task, field.to(device), self.fitted.shape, device)
         self.step, self.name = saved.step, saved.name
@@ -90,8 +90,8 @@ class SceneRun:
         """The field, or the voxels while only they have learned."""
         settings, reference = self.plan.settings, self.fitted.reference
         voxels = self._in_voxels(saved)
-        lit = (build_voxels if voxels else build_lit)(settings, reference.space)
-        lit.load_state_dict(part_of(saved.model, "voxels" if voxels else "lit"))
+        build, part = (build_voxels, "voxels") if voxels else (build_lit, "lit")
+        lit = rebuilt(lambda: build(settings, reference.space), part_of(saved.model, part), self.run.folder)
         lit.refresh()
         device = self.fitted.device
         self.fitted = FittedScene(lit.to(device), reference, device, self.fitted.background)

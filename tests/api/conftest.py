@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,26 @@ SCENE_CENTRE = (3.0, 1.0, -2.0)
 """Of the ball that is seen; its radius is 0.5."""
 
 
-@pytest.fixture(autouse=True)
-def _tiny_scores(monkeypatch):
-    """Few samples, a coarse grid and no pictures: what is scored is tested elsewhere, at full size."""
-    from recon.tasks.shape import fitted, run, scores, truth  # noqa: PLC0415 - after the import hook
+@contextmanager
+def tiny_scores() -> Iterator[None]:
+    """Few samples, a coarse grid, no pictures and no 3-D views: they are tested elsewhere, at full size."""
+    from recon.api import result  # noqa: PLC0415 - after the import hook
+    from recon.tasks.shape import fitted, run, scores, truth  # noqa: PLC0415
 
-    for module in (truth, scores, run):
-        monkeypatch.setattr(module, "GRID", 32)
-    monkeypatch.setattr(truth, "NEAR_SAMPLES", 4000)
-    monkeypatch.setattr(scores, "SURFACE_SAMPLES", 2000)
-    monkeypatch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: {})
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (truth, scores, run):
+            patch.setattr(module, "GRID", 32)
+        patch.setattr(truth, "NEAR_SAMPLES", 4000)
+        patch.setattr(scores, "SURFACE_SAMPLES", 2000)
+        patch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: {})
+        patch.setattr(result, "view_of", lambda run, run_on: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _tiny_scores() -> Iterator[None]:
+    with tiny_scores():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +74,19 @@ def learned(ball, tiny) -> Any:
     """A fit that has learned the ball to about a twentieth of its radius."""
     import recon  # noqa: PLC0415
 
-    return recon.fit_shape(ball, settings=tiny, steps=200, quiet=True)
+    found = recon.fit_shape(ball, settings=tiny, steps=200, quiet=True)
+    with tiny_scores():
+        assert found.scores
+    return found
+
+
+@pytest.fixture(scope="session")
+def kept(learned, tmp_path_factory) -> Path:
+    """The learned ball's run folder."""
+    import recon  # noqa: PLC0415
+
+    with tiny_scores():
+        return recon.load(learned.folder).save(tmp_path_factory.mktemp("kept") / "ball")
 
 
 @pytest.fixture(scope="session")

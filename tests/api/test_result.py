@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +10,6 @@ import recon
 from recon.files import read_json
 
 POINTS = np.random.default_rng(0).uniform(-30, 30, (40, 3)) + (100.0, -5.0, 3.0)
-
-
-@pytest.fixture(scope="module")
-def kept(learned, tmp_path_factory) -> Path:
-    """The learned ball's run folder."""
-    return recon.load(learned.folder).save(tmp_path_factory.mktemp("kept") / "ball")
 
 
 def test_scores_are_those_of_the_command_with_their_meaning(learned):
@@ -72,7 +65,7 @@ def test_saving_overwrites_nothing(kept, place):
 
 def test_a_save_that_fails_leaves_nothing(kept, place, monkeypatch):
     found = recon.load(kept)
-    monkeypatch.setattr("recon.api.result.write_report", lambda run: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("recon.api.result.write_report", lambda run, view: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         found.save(place / "copy")
     with pytest.raises(OSError, match="disk full"):

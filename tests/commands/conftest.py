@@ -69,7 +69,8 @@ def ball(radius: float = RADIUS, centre: tuple = CENTRE, subdivisions: int = 2) 
 
 @pytest.fixture(autouse=True)
 def _tiny_scores(monkeypatch):
-    """Few samples, a coarse grid and no pictures: what is scored is tested elsewhere, at full size."""
+    """Few samples, a coarse grid, no pictures and no 3-D views: they are tested elsewhere, at full size."""
+    from recon.commands import report  # noqa: PLC0415 - after the import hook
     from recon.tasks.shape import fitted, run, scores, truth, versus  # noqa: PLC0415 - after the import hook
 
     for module in (truth, scores, run, versus):
@@ -77,8 +78,22 @@ def _tiny_scores(monkeypatch):
     monkeypatch.setattr(truth, "NEAR_SAMPLES", 4000)
     monkeypatch.setattr(scores, "SURFACE_SAMPLES", 2000)
     monkeypatch.setattr(scores, "PAPER_SAMPLES", 1000)
+    monkeypatch.setattr(report, "view_of", _no_view)
     _DRAW.setdefault("pictures", fitted.Fitted.pictures)
     monkeypatch.setattr(fitted.Fitted, "pictures", lambda self, folder, mesh: {})
+
+
+def _no_view(run: object, run_on: object) -> None:
+    """Instead of `view_of`."""
+
+
+@pytest.fixture
+def with_views(_tiny_scores, monkeypatch):
+    """Reports hold their 3-D views after all."""
+    from recon.commands import report  # noqa: PLC0415
+    from recon.viewer.in_report import view_of  # noqa: PLC0415
+
+    monkeypatch.setattr(report, "view_of", view_of)
 
 
 @pytest.fixture
@@ -144,7 +159,9 @@ def fit(recon: Recon, ball_file: Path) -> Callable[..., Result]:
 IN_ANOTHER_PROCESS = """
 import sys
 from recon.cli import main
+from recon.commands import report
 from recon.tasks.shape import fitted, run, scores, truth, versus
+report.view_of = lambda run, run_on: None
 for module in (truth, scores, run, versus):
     module.GRID = 32
 truth.NEAR_SAMPLES, scores.SURFACE_SAMPLES = 4000, 2000
@@ -209,13 +226,14 @@ def ball_scene(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def trained_scene(ball_scene: Path, tmp_path_factory) -> Path:
     """A run that learned the ball in two seconds, well enough to be opaque."""
-    from recon.commands import nerf  # noqa: PLC0415
+    from recon.commands import nerf, report  # noqa: PLC0415
 
     home = tmp_path_factory.mktemp("scene_home")
     words = ["--scene", str(ball_scene), "--field", "voxel", "--field.resolution", "24", "--steps", "200", "--quiet"]
     words += ["--train.batch", "512", "--rays.steps", "24", "--rays.grid", "16", "--threads", "1", "--seed", "1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECON_HOME", str(home))
+        patch.setattr(report, "view_of", _no_view)
         assert nerf.main("nerf", [*words, "--out", str(home / "run")]) == 0
     return home / "run"
 

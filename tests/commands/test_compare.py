@@ -57,7 +57,7 @@ def _bare(request, monkeypatch):
     if "in_full" not in request.fixturenames:
         monkeypatch.setattr(shapes.ShapeArena, "pilot", lambda self, name, settings, bench, steps: 0.1)
         monkeypatch.setattr(scenes.SceneArena, "pilot", lambda self, name, settings, bench, steps: 0.1)
-        monkeypatch.setattr(command, "write_report", lambda run: run.folder / "report.html")
+        monkeypatch.setattr(command, "report_of", lambda run, run_on: run.folder / "report.html")
         monkeypatch.setattr(record, "plot_curves", lambda *args: None)
 
 

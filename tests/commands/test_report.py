@@ -36,8 +36,8 @@ def test_two_runs_are_compared_below_renders_or_where_it_was_asked(recon, runs, 
     assert path.parent.parent == tmp_path / "home/renders/compare/runs" and "box: 2 runs" in path.read_text("utf-8")
     metrics = json.loads((Path(runs[0]) / "metrics.json").read_text())
     (Path(runs[0]) / "metrics.json").write_text(json.dumps({**metrics, "data": "rings"}))
-    out = recon("report", *runs, "--out", str(tmp_path / "new" / "both.html")).out
-    assert "different data (rings, box)" in out and str(tmp_path / "new/both.html") in out
+    done = recon("report", *runs, "--out", str(tmp_path / "new" / "both.html"))
+    assert "different data (rings, box)" in done.err and str(tmp_path / "new/both.html") in done.out
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,20 @@ def test_two_runs_are_compared_below_renders_or_where_it_was_asked(recon, runs, 
 def test_what_cannot_be_written_is_refused_in_one_line(recon, runs, words, message):
     done = recon("report", *words)
     assert done.code == 2 and message in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_the_report_of_a_shapes_run_holds_it_in_3d(with_views, fit, home):
+    page = (Path(fit("sdf", "feature-grid", "--out", home / "here").json["run"]) / "report.html").read_text("utf-8")
+    assert "<iframe" in page and "the 3-D view is not shown" not in page
+
+
+def test_the_report_of_a_scenes_run_holds_it_in_3d(with_views, recon, scene_run):
+    done = recon("report", scene_run)
+    assert done.code == 0 and done.out.startswith(f"{scene_run / 'report.html'} (")
+    page = (scene_run / "report.html").read_text("utf-8")
+    assert "<iframe" in page and "the 3-D view is not shown" not in page
+
+
+def test_a_run_without_a_checkpoint_has_a_page_that_says_why_nothing_is_shown_in_3d(with_views, recon, runs):
+    assert recon("report", runs[0]).code == 0
+    assert "the 3-D view is not shown: no checkpoint in" in (Path(runs[0]) / "report.html").read_text("utf-8")

@@ -33,3 +33,15 @@ def test_a_table_spells_out_the_names_in_runs(tmp_path, monkeypatch, capsys):
     assert cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     said = "".join(capsys.readouterr())
     assert r"a\x1b]0;owned\x07" in said and not {"\x1b", "\x07"} & set(said)
+
+
+def test_the_list_of_runs_spells_out_what_their_files_say(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RECON_HOME", str(tmp_path))
+    place = tmp_path / "renders" / "sdf" / "box" / "siren" / "2026-01-02_03-04-05"
+    place.mkdir(parents=True)
+    about = {"task": "sdf", "data": "box", "field": "siren"}
+    (place / "config.json").write_text(json.dumps({**about, "settings": {"preset": TITLE}}))
+    (place / "metrics.json").write_text(json.dumps({**about, "scores": {TITLE: 0.5}, "status": TITLE, "steps": 3}))
+    assert cli.main(["runs"]) == 0
+    said = "".join(capsys.readouterr())
+    assert r"\x1b]0;owned\x07 0.5" in said and not {"\x1b", "\x07"} & set(said)

@@ -57,8 +57,8 @@ def pages(tmp_path_factory):
     good, evil = make(folder / "good", "siren"), make(folder / "evil", "loe", bad=EVIL)
     other = make(folder / "other", "hash-grid")
     return {
-        "run": write_report(good, VIEW),
-        "hostile": write_report(evil, VIEW.replace("nothing", "still nothing"), folder / "evil.html"),
+        "run": write_report(good, lambda: VIEW),
+        "hostile": write_report(evil, lambda: VIEW.replace("nothing", "still nothing"), folder / "evil.html"),
         "plain hostile": write_report(evil, None, folder / "plain.html"),
         "comparison": write_comparison([good, other], folder / "comparison.html")[0],
         "hostile comparison": write_comparison([evil, good], folder / "both.html")[0],
@@ -160,7 +160,7 @@ def test_the_view_loads_when_it_is_opened_with_an_origin_of_its_own_and_no_netwo
     assert [line for line in show.troubles if "Content Security Policy" not in line] == []
     show.troubles.clear()
     tab.get_by_text("show what was learned in 3-D").click()
-    assert tab.locator("iframe").get_attribute("srcdoc") is None
+    tab.locator("iframe:not([srcdoc])").wait_for(state="attached")
 
 
 def test_on_paper_everything_folded_is_open_and_what_needs_a_screen_is_gone(show):

@@ -127,13 +127,24 @@ def policy_of(outline):
 
 def test_the_view_is_inert_until_it_is_asked_for_and_its_policy_names_no_network(run):
     view = '<!doctype html><script>alert("1")</script>' + "x" * 1000
-    page = write_report(run, view).read_text("utf-8")
+    page = write_report(run, lambda: view).read_text("utf-8")
     outline = Outline(page)
     (frame,) = outline.all("iframe")
     assert frame == {"sandbox": "allow-scripts", "title": "3-D view", "data-page": view}
     assert page.count("<script") == 1 and "<h2>3-D view" in page
     allowed = {"'none'", "data:", "blob:", "'unsafe-inline'", "'unsafe-eval'"}
     assert {source for rule in policy_of(outline).split("; ") for source in rule.split()[1:]} <= allowed
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(ValueError("no checkpoint in it"), "no checkpoint in it"), (MemoryError(), "MemoryError")]
+)
+def test_a_view_that_cannot_be_made_is_left_out_with_the_reason(run, error, said):
+    def make():
+        raise error
+
+    page = write_report(run, make).read_text("utf-8")
+    assert not Outline(page).all("iframe") and f"the 3-D view is not shown: {said}" in page
 
 
 def test_a_view_that_does_not_fit_is_left_out_with_a_note_and_one_that_fits_leaves_room_for_pictures(run):

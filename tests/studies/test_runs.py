@@ -107,7 +107,10 @@ def test_a_folder_that_cannot_be_read_is_listed_as_such_and_breaks_nothing(harm)
     assert (whole.folder, whole.status) == (good.folder, "done")
 
 
-@pytest.mark.parametrize("value", [None, [], "many", {"iou": "high"}, {"iou": None}, {"iou": float("inf")}, -1, 1e999])
+@pytest.mark.parametrize(
+    "value",
+    [None, [], "many", {"iou": "high"}, {"iou": None}, {"iou": float("inf")}, {"iou": 10**400}, -1, 1e999, 10**400],
+)
 def test_metrics_of_the_wrong_kind_count_as_nothing(value):
     run = make(10, "done")
     metrics = {name: value for name in ("scores", "steps", "seconds", "definitions")}

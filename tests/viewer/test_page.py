@@ -1,12 +1,12 @@
 """Pages without a server: complete, safe, small enough, and alive in a browser without a network."""
 
-import html
 import re
 
 import numpy as np
 import pytest
 
 from recon.geometry import Mesh
+from recon.report.page import write_report
 from recon.scenes.read import read_scene
 from recon.viewer import page
 from recon.viewer.files import MeshFile
@@ -15,28 +15,29 @@ from recon.viewer.page import file_page, fitting, folder_page, page_of, static_p
 
 @pytest.fixture(scope="module")
 def shape_page(shape_run):
-    return static_page(shape_run, 1_500_000)
+    return static_page(shape_run, most_bytes=1_500_000)
 
 
 @pytest.fixture(scope="module")
 def scene_page(scene_run):
-    return static_page(scene_run, 1_500_000)
+    return static_page(scene_run, most_bytes=1_500_000)
 
 
-@pytest.mark.parametrize("name", ["shape_page", "scene_page"])
-def test_a_saved_page_opens_without_a_server_and_asks_for_nothing(name, request, tab, tmp_path):
+def test_a_saved_page_opens_without_a_server_and_asks_for_nothing(scene_page, tab, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(request.getfixturevalue(name), encoding="utf-8")
+    path.write_text(scene_page, encoding="utf-8")
     tab.page.goto(path.as_uri())
     tab.changes()
     assert tab.complaints == [] and tab.asked_elsewhere(path.as_uri()) == []
 
 
-def test_a_page_works_in_a_frame_that_may_only_run_scripts(shape_page, tab):
-    frame = f'<iframe sandbox="allow-scripts" style="width:100%;height:90vh" srcdoc="{html.escape(shape_page)}">'
-    tab.page.set_content(f"<!doctype html><body>{frame}</iframe></body>", wait_until="commit")
+def test_the_page_in_a_report_works_under_the_policy_of_the_report(shape_run, shape_page, tab, tmp_path):
+    path = write_report(shape_run, lambda: shape_page, tmp_path / "report.html")
+    tab.page.goto(path.as_uri())
+    tab.page.get_by_text("show what was learned in 3-D").click()
+    tab.page.locator("iframe").scroll_into_view_if_needed()
     tab.changes()
-    assert tab.complaints == [] and tab.asked_elsewhere() == []
+    assert tab.complaints == [] and tab.asked_elsewhere(path.as_uri()) == []
 
 
 @pytest.mark.parametrize("name", ["shape_page", "scene_page"])
