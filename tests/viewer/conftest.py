@@ -40,12 +40,14 @@ class Watched:
         clip = {"x": 0, "y": height // 5, "width": int(width * 0.55), "height": height * 4 // 5}
         return iio.imread(self.page.screenshot(clip=clip), extension=".png")[..., :3].astype(np.int16)
 
-    def changes(self, before: np.ndarray | None = None, tries: int = 60) -> np.ndarray:
-        """The first picture that is neither empty nor like the one before; fails where none comes."""
+    def changes(self, before: np.ndarray | None = None, tries: int = 60, coloured: float = 0.0) -> np.ndarray:
+        """The first picture that is neither empty nor like the one before, with at least a share of its pixels in
+        strong colours; fails where none comes."""
         for _ in range(tries):
             now = self.picture()
             # The client fades in from white: a few grey levels are not a picture yet.
             seen = np.ptp(now) > 100 and (np.abs(now - np.median(now, axis=(0, 1))) > 40).mean() > 0.01
+            seen = seen and (np.ptp(now, axis=2) > 80).mean() >= coloured
             if seen and (before is None or (np.abs(now - before) > 25).mean() > 0.004):
                 return now
             self.page.wait_for_timeout(100)
