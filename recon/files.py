@@ -8,12 +8,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 JSON_LIMIT = 32 * 2**20
 """Bytes of the largest JSON file that is read; ours are far smaller."""
+JSON_DEPTH = 64
+"""Lists and objects within each other, at most: Python's parser takes hundreds, at which what walks over them fails."""
 TENSORS_HEADER_LIMIT = 16 * 2**20
 """Bytes of the longest list of contents of a safetensors file that is parsed: about 100,000 tensors."""
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -104,12 +106,32 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
     if path.stat().st_size > limit:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, more than the {limit} that are read")
     try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        data = parse_json(path.read_bytes())
+    except ValueError as error:
         raise ValueError(f"{path} is not readable JSON ({error}); restore it or start a new run") from None
     if not isinstance(data, dict):
         raise ValueError(f"{path} must hold a JSON object, found a {type(data).__name__}")
     return data
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a text in JSON says; ValueError where it is none, or nested deeper than anything of ours."""
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [data]
+    for _ in range(JSON_DEPTH):
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return data
+    raise ValueError("it is nested too deeply")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """Lists and objects directly within a list or an object."""
+    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (part for part in within if isinstance(part, dict | list))
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """Whole or not at all: atomic writes, and JSON that is not trusted."""
 
 import errno
+import json
 import os
 import time
 
@@ -12,6 +13,7 @@ from recon.files import (
     atomic_write_json,
     atomic_write_text,
     check_tensors,
+    parse_json,
     printable,
     read_json,
 )
@@ -63,11 +65,21 @@ def test_what_json_cannot_say_is_refused(tmp_path, data):
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[1]", b"3", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 70 + b"1" + b"}" * 70, b"[1]", b"3", b"null"]
+)
 def test_what_is_no_json_object_is_refused_with_its_name(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match="a.json"):
         read_json(tmp_path / "a.json")
+
+
+def test_json_as_deep_as_anything_of_ours_is_read_and_deeper_is_refused():
+    for text in ("[" * 64 + "]" * 64, '{"a":' * 63 + "[]" + "}" * 63, '{"a": [1, {"b": null}]}', "3"):
+        assert parse_json(text) == json.loads(text)
+    for text in ("[" * 65 + "]" * 65, '{"a":' * 64 + "[]" + "}" * 64, "[" * 900 + "]" * 900, "[" * 100_000):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            parse_json(text)
 
 
 def test_missing_and_huge_files_are_refused(tmp_path):

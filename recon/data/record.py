@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any
 from recon.data.catalogue import Entry, is_below
 from recon.data.find import datasets_home, roots
 from recon.data.shapenet import FOLDER, count_models
-from recon.files import atomic_write_json, read_json
+from recon.files import atomic_write_json, parse_json, read_json
 
 LEARNED = ".learned-hashes.json"
 FETCHED = ".fetched"
@@ -107,8 +106,8 @@ def learned() -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        data = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError:
         data = None
     if isinstance(data, dict) and all(isinstance(known, dict) and "sha256" in known for known in data.values()):
         return data

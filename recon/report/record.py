@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 
 from safetensors import safe_open
 
-from recon.files import check_tensors
+from recon.files import check_tensors, parse_json
 from recon.report.film import Glance, glances
 from recon.tasks.shape.reference import DAMAGE, LIMIT, read_findings
 from recon.tasks.shape.reference import NAME as REFERENCE
@@ -87,7 +86,7 @@ def _scene(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         check_tensors(path, LIMIT)
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["scene"])
+            about = parse_json((file.metadata() or {})["scene"])
         space = mapping(about["space"])
         facts = {"size": [about["width"], about["height"]], "notes": about["notes"]}
         views = {name: len(index) for name, index in about["splits"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from array import array
@@ -146,7 +147,7 @@ def _there(path: Path) -> bool:
 
 def _pose(view: View, path: Path) -> Float[np.ndarray, "3 4"]:
     """Camera to world, OpenGL axes."""
-    length = float(np.linalg.norm(view.rotation))
+    length = math.hypot(*view.rotation)
     if not abs(length - 1) < 1e-2:  # NaN is not less
         raise ValueError(f"{path}: {view.name}: its rotation is a quaternion of length {length:g} instead of 1")
     w, x, y, z = (part / length for part in view.rotation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from recon.files import parse_json
 from recon.geometry import Box
 from recon.scenes.scene import Layout, Split
 
@@ -88,8 +88,8 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; ValueError where it is something else."""
     text = read_bytes(path)
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"{path} is not readable JSON ({str(error)[:120]})") from None
     if not isinstance(data, dict):
         raise ValueError(f"{path} must hold a JSON object, found a {type(data).__name__}")

@@ -55,7 +55,8 @@ def read_scene(
     if downscale < 1:
         raise ValueError(f"--downscale must be 1 or more, found {downscale}")
     layout = detect(folder)
-    listing = LAYOUTS[layout][1](folder)
+    with np.errstate(over="ignore", invalid="ignore"):  # poses that are not finite are refused below, with their names
+        listing = LAYOUTS[layout][1](folder)
     listing = _used(replace(listing, notes=(f"layout: {layout}", *listing.notes, *_others(folder, layout))))
     names = [relative(path, folder) for path in listing.files]
     _check(listing, names)

@@ -8,7 +8,6 @@ name no other file or address for it to open.
 from __future__ import annotations
 
 import io
-import json
 import struct
 import warnings
 
@@ -16,6 +15,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
+from recon.files import parse_json
 from recon.shapes.polygons import (
     MAX_HEADER,
     NO_FACES,
@@ -140,7 +140,7 @@ def _gltf_corners(data: bytes, kind: str) -> int:
     """Largest number of corners the scene's accessors claim; refuses references to other files."""
     try:
         text = data[20 : 20 + struct.unpack("<I", data[12:16])[0]] if kind == "glb" else data
-        root = json.loads(text)
+        root = parse_json(text)
         for buffer in root.get("buffers", []):
             if not str(buffer.get("uri", "data:")).startswith("data:"):
                 raise BadShape(f"its data is in another file ({str(buffer['uri'])[:60]}); save it as one .glb file")
@@ -149,9 +149,11 @@ def _gltf_corners(data: bytes, kind: str) -> int:
         # An accessor without a buffer is all zeros, of any length: memory that no byte of the file pays for.
         if sum(n for n, accessor in zip(counts, accessors, strict=True) if "bufferView" not in accessor) > len(data):
             raise BadShape("it claims more corners than it holds")
-    except (struct.error, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except BadShape:
+        raise
+    except (struct.error, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise BadShape("not a glTF file") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise BadShape(f"not a glTF file: {error}") from error
     return max(counts, default=0)
 

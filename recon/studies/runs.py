@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon.files import read_json
+from recon.files import parse_json, read_json
 from recon.studies.compare.results import SCORES
 from recon.training.lock import is_held
 from recon.training.places import CONFIG, LATEST, age_key, follow, list_runs, renders
@@ -176,8 +175,8 @@ def _last_logged(place: Path) -> int | None:
         return None
     for line in reversed(lines):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line)
+        except ValueError:
             continue  # half a line
         if (step := _whole(_mapping(row).get("step"))) is not None:
             return step

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from recon.files import parse_json
 
 LOG_LIMIT = 32 * 2**20
 """Bytes of the largest log that is read: a hundred thousand rows of ours, ten times what a long training writes."""
@@ -34,8 +35,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _rows(data: bytes) -> Iterator[dict[str, Any]]:
     for line in data.split(b"\n"):
         try:
-            row = json.loads(line.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
+            row = parse_json(line.decode("utf-8", "replace"))
+        except ValueError:
             continue
         if isinstance(row, dict):
             yield row

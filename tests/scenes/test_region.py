@@ -65,7 +65,10 @@ def test_the_box_meets_every_ray_that_shows_the_object(ball):
 def test_the_hull_keeps_every_point_of_the_ball_and_leaves_the_corners(ball):
     space = Space("box", Box((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)))
     cells = hull(ball, space, 32)
-    points = torch.nn.functional.normalize(torch.randn(2000, 3), dim=1) * 0.499 * torch.rand(2000, 1) ** (1 / 3)
+    # A pixel shows what is at its centre: of the rim, up to half a diagonal of a pixel may be in no picture.
+    radius = 0.5 - 3 / 40 * math.sqrt(0.5)
+    direction = torch.from_numpy(np.random.default_rng(0).normal(size=(20_000, 3))).float()
+    points = radius * torch.nn.functional.normalize(direction, dim=1)
     index = ((points + 1) / 2 * 32).long()
     assert cells[index[:, 0], index[:, 1], index[:, 2]].all()
     ball_share = 4 / 3 * math.pi * 0.5**3 / 8

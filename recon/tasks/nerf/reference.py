@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from recon.files import atomic_write_bytes, check_tensors
+from recon.files import atomic_write_bytes, check_tensors, parse_json
 from recon.geometry import Box, Cameras, Space
 from recon.scenes.scene import Scene, Split
 
@@ -97,7 +97,7 @@ def read_reference(folder: Path) -> Reference:
     try:
         check_tensors(path, LIMIT)
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["scene"])
+            about = parse_json((file.metadata() or {})["scene"])
             tensors = {name: file.get_tensor(name) for name in (*PARTS, "test_images")}
         return _parsed(about, tensors)
     except DAMAGE as error:

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from recon.files import atomic_write_bytes, check_tensors
+from recon.files import atomic_write_bytes, check_tensors, parse_json
 from recon.geometry import Mesh, Similarity
 from recon.shapes.inspect import MeshReport
 from recon.shapes.load import PointCloud
@@ -94,6 +94,6 @@ def _opened(folder: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         check_tensors(path, LIMIT)
         with safe_open(path, framework="numpy") as file:
-            yield file, json.loads((file.metadata() or {})["shape"])
+            yield file, parse_json((file.metadata() or {})["shape"])
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}); copy it from a backup or run again") from None
