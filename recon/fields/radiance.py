@@ -43,6 +43,20 @@ class HeadConfig:
             raise ValueError(f"a head needs positive features, width, gain and density_scale, got {self}")
 
 
+EVEN = 1024
+"""Points are brought to a multiple of so many, where products are rounded: oneDNN compiles each product of a new size,
+and keeps it. Rays have a new number of samples at each step. (Lego, 500 steps, AMD with bfloat16: PE MLP 17.5 s and
+1.9 GB as they come, 12.6 s and 0.9 GB evened.)"""
+
+
+def _evened(x: Float[Tensor, "n 3"]) -> Float[Tensor, "m 3"]:
+    """With the last row once more, as often as it takes."""
+    lacking = -len(x) % EVEN
+    if not lacking or not len(x) or x.device.type != "cpu" or torch.get_float32_matmul_precision() == "highest":
+        return x
+    return torch.cat([x, x[-1:].expand(lacking, 3)])
+
+
 class RadianceField(nn.Module):
     """Density and colour of world points (LoE, section 4.3; NeRF, section 3).
 
@@ -70,8 +84,10 @@ class RadianceField(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> tuple[Tensor, Tensor]:
         """Colours [n 3] in [0, 1] seen in unit directions d, and densities [n] per world unit, at world points."""
+        count = len(x)
+        x, d = _evened(x), _evened(d)
         features, density = self.features(x)
-        return self.colour_of(features, d), density
+        return self.colour_of(features, d)[:count], density[:count]
 
     def features(self, x: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "n c"], Float[Tensor, " n"]]:
         """What `colour_of` needs, and densities per world unit, at world points."""

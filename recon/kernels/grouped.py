@@ -4,9 +4,10 @@
 on with one gather each. Nothing here has a Python object per group in autograd's graph, and empty groups cost nothing.
 
 How far values and gradients may be from the exact products A B of the numbers given, with u = 2^-8, the rounding of
-bfloat16, and |.| taken number by number: for float32 operands that are bfloat16 inside 3u |A||B| (each operand is
-rounded, and the product or its blocks); for bfloat16 operands 2u |A||B| (blocks, and their sum, which is made in
-float32). Then a bias is added, in bfloat16 at the cost of 2u of it and of the sum.
+bfloat16, and |.| taken number by number: for float32 operands that torch rounds inside 3u |A||B| (each operand is
+rounded, and the product or its blocks; where torch does not round, neither do we: groups have new sizes at each step,
+and oneDNN compiles a bfloat16 product for each size it meets); for bfloat16 operands 2u |A||B| (blocks, and their
+sum, which is made in float32). Then a bias is added, in bfloat16 at the cost of 2u of it and of the sum.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recon.kernels.products import rounds
+from recon.kernels.products import exact_where_torch_is
 
 TINY_WORK = {"cpu": 1 << 17, "cuda": 1 << 22}
 """Multiply-accumulates of a group's product, on average, below which a call for each group costs more than it does: all
@@ -224,15 +225,14 @@ class _Product(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor, segments: Segments) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, weight)
         ctx.segments = segments
-        dtype = torch.bfloat16 if rounds(x, weight[0]) else x.dtype
-        rows, bank = x.to(dtype), weight.to(dtype)
-        if segments.tiny(weight):
-            owner = segments.blocks[1].to(x.device)
-            return segments.join(torch.bmm(segments.cut(rows), bank[owner].mT)).to(x.dtype)
-        y = rows.new_empty(len(x), weight.shape[1])
-        parts = y.split(segments.live), rows.split(segments.live), _living(bank.mT, segments)
-        _multiply(list(zip(*parts, strict=True)), segments.shares(bank))
-        return y.to(x.dtype)
+        with exact_where_torch_is():
+            if segments.tiny(weight):
+                owner = segments.blocks[1].to(x.device)
+                return segments.join(torch.bmm(segments.cut(x), weight[owner].mT))
+            y = x.new_empty(len(x), weight.shape[1])
+            parts = y.split(segments.live), x.split(segments.live), _living(weight.mT, segments)
+            _multiply(list(zip(*parts, strict=True)), segments.shares(weight))
+        return y
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -250,15 +250,14 @@ class _Outer(torch.autograd.Function):
         ctx.save_for_backward(a, b)
         ctx.segments = segments
         bank = a.new_zeros(len(segments.sizes), a.shape[1], b.shape[1])
-        dtype = torch.bfloat16 if rounds(b, bank[0]) else a.dtype
-        left, right = a.to(dtype), b.to(dtype)
-        if segments.tiny(bank):
-            sums = torch.bmm(segments.cut(left).mT, segments.cut(right))
-            # A group may have many blocks: they are summed in float32 at least.
-            wide = torch.promote_types(a.dtype, torch.float32)
-            return bank.to(wide).index_add_(0, segments.blocks[1].to(a.device), sums.to(wide)).to(a.dtype)
-        parts = _living(bank, segments), left.T.split(segments.live, dim=1), right.split(segments.live)
-        _multiply(list(zip(*parts, strict=True)), segments.shares(bank))
+        with exact_where_torch_is():
+            if segments.tiny(bank):
+                sums = torch.bmm(segments.cut(a).mT, segments.cut(b))
+                # A group may have many blocks: they are summed in float32 at least.
+                wide = torch.promote_types(a.dtype, torch.float32)
+                return bank.to(wide).index_add_(0, segments.blocks[1].to(a.device), sums.to(wide)).to(a.dtype)
+            parts = _living(bank, segments), a.T.split(segments.live, dim=1), b.split(segments.live)
+            _multiply(list(zip(*parts, strict=True)), segments.shares(bank))
         return bank
 
     @staticmethod
@@ -292,10 +291,7 @@ def _multiply(products: list[Triple], workers: int) -> None:
 @torch.no_grad()  # the workers' threads have a mode of their own
 def _multiply_some(products: list[Triple]) -> None:
     for out, left, right in products:
-        if out.dtype == left.dtype:
-            torch.mm(left, right, out=out)
-        else:
-            out.copy_(torch.mm(left, right))
+        torch.mm(left, right, out=out)
 
 
 @cache

@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 from recon.fields.hash_grid import HashGridConfig
 from recon.fields.loe import LoeConfig
 from recon.fields.pe_mlp import PeMlpConfig
-from recon.fields.radiance import HeadConfig, RadianceField
+from recon.fields.radiance import EVEN, HeadConfig, RadianceField
 from recon.geometry import Box, Space
 from recon.rendering.volume import Samples, weights
 
@@ -113,3 +113,25 @@ def test_heads_refuse_no_features():
     for settings in ({"features": 0}, {"width": 0}, {"density_scale": 0.0}):
         with pytest.raises(ValueError, match="positive"):
             HeadConfig(**settings)
+
+
+@pytest.mark.parametrize("count", [0, 1, EVEN - 1, EVEN, EVEN + 1])
+def test_points_that_are_added_for_even_products_change_nothing(count):
+    field = build()
+    x = torch.rand(count, 3) - 0.5
+    d = normalize(torch.randn(count, 3), dim=1)
+
+    def answers():
+        rgb, density = field(x, d)
+        loss = (rgb.sum() + density.square().sum()) * (1.0 if count else 0.0)
+        return [rgb, density, *torch.autograd.grad(loss, list(field.parameters()), allow_unused=True)]
+
+    exact = answers()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = answers()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert found[0].shape == (count, 3) and found[1].shape == (count,)
+    for a, b in zip(found, exact, strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-2)

@@ -193,10 +193,9 @@ def rounded(sizes: list[int], x, weight, bias):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_bfloat16_inside_is_within_its_bound_and_stays_asked_for(sizes, monkeypatch):
-    """Rounded by torch or (as pretended here) by ourselves."""
+def test_bfloat16_inside_is_within_its_bound_and_stays_asked_for(sizes):
+    """Where torch rounds, and where it doesn't."""
     before = torch.get_float32_matmul_precision()
-    monkeypatch.setattr(grouped, "rounds", lambda x, _: x.dtype == torch.float32)
     given = [t.detach().float().requires_grad_() for t in inputs(sum(SIZES[sizes]), len(SIZES[sizes]), 70, 65)]
     torch.set_float32_matmul_precision("medium")
     try:
@@ -206,9 +205,7 @@ def test_bfloat16_inside_is_within_its_bound_and_stays_asked_for(sizes, monkeypa
         torch.set_float32_matmul_precision(before)
     for a, b, limit in zip(found, expected, limits, strict=False):
         assert a.dtype == torch.float32
-        off = (a.double() - b).detach().abs()
-        assert (off <= 3.01 * ROUNDING * limit).all()
-        assert off.sum() > 1e-3 * ROUNDING * limit.sum()  # it was rounded
+        assert ((a.double() - b).detach().abs() <= 3.01 * ROUNDING * limit).all()
     torch.testing.assert_close(found[3].double(), expected[3], rtol=1e-4, atol=1e-4)  # biases are summed in float32
 
 
