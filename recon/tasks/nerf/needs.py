@@ -16,6 +16,8 @@ from recon.tasks.preflight import Cost, Needs
 
 SAMPLES_OF_A_RAY = 12
 """What is left of a ray once it is known which space is empty; about as many in all scenes that were looked at."""
+SAMPLES_SEEN = 5
+"""What is left of those where voxels tell what is hidden: the field's own, on average over its steps."""
 PER_RAY_STEP = 64
 """Bytes of each step of each ray of a batch, before empty ones are left out."""
 RENDERING = 0.2 * 2**30
@@ -31,9 +33,12 @@ def needs_of(plan: Plan, cameras: Cameras, space: Space, bench: Bench) -> Needs:
         parts += [build_voxels(settings, space).to(device)] if settings.voxels.share else []
     costs = [_try(lit, device) for lit in parts]
     steps, rays = settings.train.steps, max(settings.train.batch, settings.voxels.batch if len(parts) > 1 else 0)
-    seconds = (1 - settings.voxels.share) * steps * costs[0].step(_samples(settings.train.batch, plan))
+    left = SAMPLES_SEEN if len(parts) > 1 else SAMPLES_OF_A_RAY
+    seconds = (1 - settings.voxels.share) * steps * costs[0].step(_samples(settings.train.batch, plan, left))
     if len(parts) > 1:
-        seconds += settings.voxels.share * steps * costs[1].step(_samples(settings.voxels.batch, plan))
+        seconds += (
+            settings.voxels.share * steps * costs[1].step(_samples(settings.voxels.batch, plan, SAMPLES_OF_A_RAY))
+        )
     kept = max(cost.bytes_per_point for cost in costs) * settings.samples + PER_RAY_STEP * rays * _longest(
         settings.rays
     )
@@ -63,10 +68,10 @@ def _try(lit: Lit, device: torch.device) -> Cost:
     return preflight.try_out(list(lit.parameters()), loss, device)
 
 
-def _samples(rays: int, plan: Plan) -> float:
-    """Of a step, in the long run."""
+def _samples(rays: int, plan: Plan, left: int) -> float:
+    """Of a step, in the long run; so many are left of a ray that marches through occupied cells."""
     config = plan.settings.rays
-    each = SAMPLES_OF_A_RAY if config.kind == "occupancy" else _longest(config)
+    each = left if config.kind == "occupancy" else _longest(config)
     return float(min(rays * each, plan.settings.samples))
 
 
