@@ -26,7 +26,7 @@ WRITTEN = re.compile(r"\d{5,}\.\w+")
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A key by which 2 comes before 10."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(0, int(p[:40]), "") if p[0].isdigit() else (1, 0, p) for p in parts]
+    return [(0, int(p[:40]), "") if "0" <= p[0] <= "9" else (1, 0, p) for p in parts]
 
 
 def frames_in(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from recon.signals.signal import BadSignal
 MOST_PIXELS = 2**27
 """Pixels of the largest image that is decoded: 8192 x 16384."""
 _TAGS = {256: "width", 257: "height", 258: "bits", 262: "photometric", 274: "turn", 277: "channels", 339: "numbers"}
+_TURN = 274
 _SIZES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 16: ("Q", 8)}
 """Kinds of whole numbers in a TIFF, and their bytes."""
 _MOST_TAGS = 4096
@@ -30,7 +31,9 @@ class TiffHeader:
     photometric: int = 1
     """0 white is zero, 1 black is zero, 2 RGB, 3 palette, and others."""
     turn: int = 1
-    """EXIF orientation."""
+    """EXIF orientation,"""
+    turn_at: int = 0
+    """and where in the file it stands; 0 for nowhere."""
     pages: bool = False
     """More pictures follow."""
 
@@ -80,10 +83,13 @@ def tiff_header(data: bytes) -> TiffHeader:
             raise BadSignal(f"a TIFF that lists {tags:,} tags; it is damaged")
         at += struct.calcsize("=" + count)
         found: dict[str, tuple[int, ...]] = {}
+        turn_at = 0
         for number in range(tags):
             tag, kind = struct.unpack_from(order + "HH", data, at + number * entry)
-            if tag in _TAGS and kind in _SIZES:
+            if tag in _TAGS and kind in _SIZES and (tag != _TURN or kind == 3):
                 found[_TAGS[tag]] = _numbers(data, at + number * entry + 4, order, offset, kind)
+                if tag == _TURN:
+                    turn_at = at + number * entry + 4 + struct.calcsize("=" + offset)
         (following,) = struct.unpack_from(order + offset, data, at + tags * entry)
     except (struct.error, OverflowError):
         raise BadSignal("a TIFF that is cut short: its list of contents is not whole; copy the file again") from None
@@ -91,7 +97,14 @@ def tiff_header(data: bytes) -> TiffHeader:
         raise BadSignal("a TIFF without width and height; it is damaged")
     first = {name: numbers[0] for name, numbers in found.items() if name != "bits"}
     check_size(first["width"], first["height"])
-    return TiffHeader(**first, bits=found.get("bits", (1,)), pages=following != 0)
+    return TiffHeader(**first, bits=found.get("bits", (1,)), turn_at=turn_at, pages=following != 0)
+
+
+def upright_tiff(data: bytes, header: TiffHeader) -> bytes:
+    """The same file without its orientation: decoders differ in whether they follow it."""
+    if header.turn == 1 or not header.turn_at:
+        return data
+    return data[: header.turn_at] + struct.pack("<H" if data[:2] == b"II" else ">H", 1) + data[header.turn_at + 2 :]
 
 
 def _numbers(data: bytes, at: int, order: str, offset: str, kind: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from recon.signals import wide
-from recon.signals.headers import check_size, hdr_size, png_depth, tiff_header
+from recon.signals.headers import check_size, hdr_size, png_depth, tiff_header, upright_tiff
 from recon.signals.signal import BadSignal
 
 Decoded = tuple[Shaped[np.ndarray, "h w c"], list[str]]
@@ -72,10 +72,11 @@ def image_size(path: Path, name: str) -> tuple[int, int]:
 
 def _tiff(data: bytes) -> Decoded:
     header = tiff_header(data)
+    data = upright_tiff(data, header)
     notes = ["it has several pages: the first is read"] if header.pages else []
     if all(bits <= 8 for bits in header.bits):
-        values, more, turn = _pillow(data, "tiff")
-        return _upright(values, [*more, *notes], turn)
+        values, more, _ = _pillow(data, "tiff")
+        return _upright(values, [*more, *notes], header.turn)
     kind = (header.numbers, *set(header.bits))
     if kind not in ((1, 16), (3, 32)) or header.photometric not in (1, 2) or header.channels not in (1, 3, 4):
         raise BadSignal(
@@ -139,7 +140,7 @@ def _notes(picture: Image.Image) -> list[str]:
     return notes
 
 
-def _upright(values: Shaped[np.ndarray, "h w c"], notes: list[str], turn: int) -> Decoded:
+def _upright(values: Shaped[np.ndarray, "a b c"], notes: list[str], turn: int) -> Decoded:
     """Turned as its EXIF orientation asks."""
     if turn not in _TURNS:
         return values, notes

@@ -87,8 +87,8 @@ def format_of(path: Path, head: bytes) -> tuple[str, list[str]]:
     """Name of a file's format, and a note where its suffix tells another; ValueError where nothing of ours is in it."""
     found, claimed = sniff(head), BY_SUFFIX.get(path.suffix.lower())
     if found is None:
-        wanted = f"a {FORMATS[claimed].title} file" if claimed else f"one of {titles()}"
-        raise BadSignal(f"{_looks(head)}, not {wanted}; convert it to a format that is read ({titles()})")
+        wanted = f", and no {FORMATS[claimed].title}" if claimed else ""
+        raise BadSignal(f"{_looks(head)}{wanted}; convert it to a format that is read ({titles()})")
     if claimed is None or claimed == found or {claimed, found} <= {"mp4", "mov"} or {claimed, found} <= {"mkv", "webm"}:
         return (claimed or found), []
     return found, [f"the name ends in {path.suffix}, the content is {FORMATS[found].title}: read as that"]

@@ -71,12 +71,12 @@ def encode_image(values: Shaped[np.ndarray, "h w c"], suffix: str) -> bytes:
         return encode_png16(values)
     if values.dtype != np.uint8 and name == "tiff":
         return wide.encode(".tiff", values)
+    if values.dtype == np.uint8 and name == "bmp" and channels == 4:  # Pillow's have no mask of alpha
+        return wide.encode(".bmp", values)
     if values.dtype != np.uint8 or name not in _OPTIONS or (name == "jpeg" and channels not in (1, 3)):
         raise BadSignal(f"{suffix} can't hold {channels} channels of {values.dtype}")
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(values[..., 0] if channels == 1 else values))
-    if name in ("bmp", "webp") and channels == 2:
-        picture = picture.convert("RGBA")
     try:
         picture.save(buffer, **_OPTIONS[name])  # pyright: ignore[reportArgumentType]
     except (OSError, ValueError, KeyError) as error:
