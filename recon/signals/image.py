@@ -112,6 +112,8 @@ def _kept(picture: Image.Image, notes: list[str]) -> Image.Image:
     """The picture in a mode that is kept; a note where it has to be converted."""
     mode, transparent = picture.mode, "transparency" in picture.info
     if mode in _KEPT and not (transparent and mode in ("L", "RGB")):
+        if transparent and mode.startswith("I"):
+            notes.append("its transparent grey is ignored")
         return picture
     if mode in ("L", "RGB"):
         notes.append("its transparent colour became alpha")

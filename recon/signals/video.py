@@ -72,13 +72,13 @@ def read_video(path: Path, name: str, most_frames: int | None) -> tuple[UInt8[np
     notes = list(film.notes)
     if most_frames and film.frames > len(frames) == most_frames:
         notes.append(f"the first {most_frames:,} of about {film.frames:,} frames")
-    return np.stack(frames), film.rate, notes
+    return _stacked(frames), film.rate, notes
 
 
 def _decoded(path: Path, name: str, wanted: int) -> tuple[list[UInt8[np.ndarray, "h w 3"]], str]:
     """The first frames of a film, each as it is stored, and what ffmpeg complains of."""
     output = ["-frames:v", str(wanted), "-c:v", "ppm", "-pix_fmt", "rgb24", "-f", "image2pipe", "-"]
-    command = [*_ffmpeg("error"), *_input(path, name), "-map", "0:v:0", "-fps_mode", "passthrough", *output]
+    command = [*_ffmpeg("error"), *_input(path, name), "-map", "0:V:0", "-fps_mode", "passthrough", *output]
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process:
             assert process.stdout is not None
@@ -87,6 +87,14 @@ def _decoded(path: Path, name: str, wanted: int) -> tuple[list[UInt8[np.ndarray,
         said.seek(0)
         complaint = _first(said.read(4096).decode("utf-8", "replace"), path)
     return frames, complaint or (f"ffmpeg ended with {process.returncode}" if process.returncode else "")
+
+
+def _stacked(frames: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "t h w 3"]:
+    """All in one; each is let go once it is copied, for twice the memory would be too much."""
+    values = np.empty((len(frames), *frames[0].shape), np.uint8)
+    for number in reversed(range(len(frames))):
+        values[number] = frames.pop()
+    return values
 
 
 def check_frames(frames: int, height: int, width: int) -> None:
@@ -141,14 +149,16 @@ def _probe(path: Path, name: str) -> Film:
         raise BadSignal("ffmpeg did not come to an end with it; re-encode it") from None
     text = done.stderr.decode("utf-8", "replace")
     listed = text.partition("Input #0, ")[2]
-    stream = next((line for line in listed.splitlines() if re.match(r"\s*Stream #0:\d+.*: Video: ", line)), "")
+    streams = [line for line in listed.splitlines() if re.match(r"\s*Stream #0:\d+.*: Video: ", line)]
+    stream = next((line for line in streams if "(attached pic)" not in line), "")  # a cover is no film
     size = re.search(r", (\d{1,9})x(\d{1,9})[,\s]", stream)
     if size is None:
         reason = "no film in it" if listed else _first(text, path) or "its header is damaged"
         raise BadSignal(f"ffmpeg finds nothing to read ({reason}); copy it again, or re-encode it")
     width, height = (int(number) for number in size.groups())
     check_size(width, height)
-    rate = float(_found(r", (\d+(?:\.\d+)?) fps", stream) or _found(r", (\d+(?:\.\d+)?) tbr", stream) or 0)
+    number = _found(r", (\d+(?:\.\d+)?k?) fps", stream) or _found(r", (\d+(?:\.\d+)?k?) tbr", stream) or "0"
+    rate = float(number.replace("k", "")) * (1000 if "k" in number else 1)
     time = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", listed)
     hours, minutes, seconds = (float(part) for part in time.groups()) if time else (0.0, 0.0, 0.0)
     frames = round((hours * 3600 + minutes * 60 + seconds) * rate)

@@ -17,13 +17,23 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def film(tmp_path):
-    """Makes a film by ffmpeg: a moving test pattern of a size, in the format of the name."""
+def ffmpeg():
+    """Runs ffmpeg, which must be content."""
+
+    def run(*arguments: str) -> None:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *arguments]
+        subprocess.run(command, check=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+@pytest.fixture
+def film(tmp_path, ffmpeg):
+    """Makes a film: a moving test pattern of a size, in the format of the name."""
 
     def make(name: str, size: str = "32x20", frames: int = 7, *options: str) -> Path:
         source = ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=10", "-frames:v", str(frames)]
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, *options, str(tmp_path / name)]
-        subprocess.run(command, check=True, timeout=60)
+        ffmpeg(*source, *options, str(tmp_path / name))
         return tmp_path / name
 
     return make

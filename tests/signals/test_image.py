@@ -147,6 +147,18 @@ def tiff16(values, turn=1, bits=16, photometric=2):
     return head + data + depth + struct.pack("<H", len(rows)) + entries + bytes(4)
 
 
+def test_a_transparent_colour_of_16_bits_becomes_alpha_and_a_grey_is_ignored_with_a_note(tmp_path, rng):
+    for channels, kept, said in [(3, 4, "alpha is kept"), (1, 1, "transparent grey")]:
+        values = noise(rng, np.uint16, 3, 4, channels)
+        data = encode_image(values, ".png")
+        chunk = b"tRNS" + values[0, 0].astype(">u2").tobytes()
+        chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+        found = read_signal(tmp_path / "a.png")
+        assert found.channels == kept and any(said in note for note in found.notes)
+        np.testing.assert_array_equal(found.values[..., :channels], values)
+
+
 def test_a_colour_profile_is_noted(tmp_path, rng):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     picture = Image.fromarray(noise(rng, np.uint8, 3, 4, 3))

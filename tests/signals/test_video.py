@@ -54,6 +54,21 @@ def test_one_frame_is_a_video_and_the_first_frames_can_be_asked_for(film):
         read_signal(path, most_frames=0)
 
 
+def test_the_sound_of_a_film_is_left_out_with_a_note_and_a_sound_alone_is_no_film(film, ffmpeg, tmp_path):
+    picture = film("a.mp4")
+    ffmpeg("-i", str(picture), "-f", "lavfi", "-i", "sine=duration=0.7", "-c:v", "copy", str(tmp_path / "b.mp4"))
+    assert any("sound" in note for note in read_signal(tmp_path / "b.mp4").notes)
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=0.5", str(tmp_path / "c.mp4"))
+    refused(tmp_path / "c.mp4", "no film in it")
+
+
+def test_frames_that_last_unequally_are_each_read_once(tmp_path):
+    pictures = [Image.new("L", (8, 8), shade) for shade in (0, 100, 200)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 5000, 300])
+    found = read_signal(tmp_path / "a.gif")
+    assert found.values[:, 0, 0, 0].tolist() == [0, 100, 200]
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
 def test_a_film_cut_short_is_refused(name, film):
     path = film(name, "64x48", 12)
