@@ -60,7 +60,7 @@ def write_signal(path: Path, values: Shaped[np.ndarray, "*shape c"], like: Signa
 
 
 def encode_image(values: Shaped[np.ndarray, "h w c"], suffix: str) -> bytes:
-    """Bytes of an image in the format of a suffix (not EXR, which is written to files only); HDR holds nothing below 0."""
+    """Bytes of an image in the format of a suffix (but EXR, written to files only); HDR holds nothing below 0."""
     name = BY_SUFFIX.get(suffix, "")
     channels = values.shape[2]
     if name == "hdr":
