@@ -22,6 +22,8 @@ from recon.report.page import write_report
 from recon.scenes.images import read_header, read_picture
 from recon.scenes.read import read_scene
 from recon.shapes.load import read
+from recon.signals.read import read_signal
+from recon.signals.store import read_store
 from recon.studies.compare.finished import read_finished, tabulate
 from recon.studies.compare.results import as_markdown, as_text, cells
 from recon.tasks.nerf import reference as scene_reference
@@ -58,6 +60,10 @@ def _picture(folder: Path) -> object:
     path = next(folder.glob("picture.*"))
     read_header(path)
     return read_picture(path)
+
+
+def _signal(folder: Path) -> object:
+    return read_signal(next(folder.glob("signal*")))
 
 
 def _archive(folder: Path) -> object:
@@ -123,6 +129,20 @@ READERS: dict[str, Reader] = {
     "colmap-binary": Reader(read_scene, samples.colmap_binary, fragile=("sparse/",)),
     "colmap-text": Reader(read_scene, samples.colmap_text, fragile=("sparse/",), words=LENS_WORDS),
     "pictures": Reader(_picture, samples.pictures_alone),
+    "signal-png": Reader(
+        _signal, lambda: samples.signal_images(".png"), words=("IHDR", "IDAT", "tRNS", "eXIf", "acTL")
+    ),
+    "signal-tiff": Reader(_signal, lambda: samples.signal_images(".tif")),
+    "signal-exr": Reader(_signal, lambda: samples.signal_images(".exr"), words=("dataWindow", "channels", "chlist")),
+    "signal-hdr": Reader(_signal, lambda: samples.signal_images(".hdr"), words=("-Y", "+X", "FORMAT=", "99999999")),
+    "signal-wav": Reader(
+        _signal, lambda: samples.sounds(".wav"), words=("RIFF", "WAVE", "fmt ", "data", "RF64", "LIST")
+    ),
+    "signal-flac": Reader(_signal, lambda: samples.sounds(".flac")),
+    "signal-ogg": Reader(_signal, lambda: samples.sounds(".ogg")),
+    "signal-film": Reader(_signal, samples.films, words=("moov", "stsd", "avc1", "mdat", "dref", "url "), slow=True),
+    "signal-frames": Reader(_signal, samples.frames),
+    "signal-reference": Reader(read_store, samples.signal_references),
     "zip": Reader(_archive, lambda: samples.archives("zip"), writes=True),
     "tar": Reader(_archive, lambda: samples.archives("tar"), writes=True),
     "gz": Reader(_archive, lambda: samples.archives("gz"), writes=True),

@@ -29,6 +29,9 @@ from recon.geometry import Box, Mesh, Space
 from recon.scenes.read import read_scene
 from recon.shapes.load import PointCloud
 from recon.shapes.shape import from_mesh, from_points
+from recon.signals import store
+from recon.signals.signal import Signal
+from recon.signals.write import write_signal
 from recon.tasks.nerf import reference as scene_reference
 from recon.tasks.nerf.job import build_lit
 from recon.tasks.nerf.settings import NerfSettings
@@ -282,6 +285,52 @@ def pictures_alone() -> list[Files]:
     found = [{f"picture.{suffix}": picture(kind, mode)} for suffix, kind, mode in kinds]
     packed = {"picture.tif": picture("TIFF", "RGB", compression="tiff_lzw")}
     return [*found, packed, {"picture.ppm": b"P3\n2 2\n255\n" + b"1 2 3 " * 4}]
+
+
+# -- signals ----------------------------------------------------------------------------------------------------------
+
+
+def _noise(kind: str, *shape: int) -> np.ndarray:
+    values = np.random.default_rng(0).random(shape, np.float32)
+    return values if kind == "float32" else (values * np.iinfo(kind).max).astype(kind)
+
+
+def _signal(name: str, like: Signal) -> Files:
+    return files_of(lambda folder: write_signal(folder / name, like.values, like))
+
+
+def signal_images(suffix: str) -> list[Files]:
+    """Images of every kind of number that a format holds."""
+    kinds = {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32")}.get(suffix, ("float32",))
+    channels = (3,) if suffix == ".hdr" else (1, 3, 4)
+    images = [Signal("a", "image", _noise(kind, 8, 9, c), suffix) for kind in kinds for c in channels]
+    return [_signal(f"signal{suffix}", image) for image in images]
+
+
+def sounds(suffix: str) -> list[Files]:
+    """Short sounds, by how they are stored."""
+    kinds = {".wav": ("PCM_16", "PCM_24", "FLOAT", "ULAW"), ".flac": ("PCM_16", "PCM_24"), ".ogg": ("VORBIS",)}[suffix]
+    made = [Signal("a", "sound", _noise("float32", 400, 2), suffix, 8000.0, subtype=kind) for kind in kinds]
+    return [_signal(f"signal{suffix}", sound) for sound in made]
+
+
+def films() -> list[Files]:
+    """Two frames in some containers."""
+    made = [Signal("a", "video", _noise("uint8", 2, 16, 16, 3), end, 10.0) for end in (".mp4", ".mkv", ".gif", ".avi")]
+    return [_signal(f"signal{film.suffix}", film) for film in made]
+
+
+def frames() -> list[Files]:
+    """A folder of three frames."""
+    return [_signal("signal", Signal("a", "video", _noise("uint16", 3, 6, 5, 3), ".png", 24.0, subtype="folder"))]
+
+
+def signal_references() -> list[Files]:
+    """An image, a sound and a video, stored in a run."""
+    image = Signal("a", "image", _noise("uint16", 3, 4, 3), ".png", 0.0, "/data/a.png", 99, ("a note",))
+    sound = Signal("b", "sound", _noise("float32", 50, 1), ".wav", 8000.0, subtype="PCM_16")
+    video = Signal("c", "video", _noise("uint8", 2, 3, 4, 3), ".mp4", 25.0)
+    return [files_of(lambda folder, s=s: store.write_store(folder, s)) for s in (image, sound, video)]
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------
