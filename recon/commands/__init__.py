@@ -18,6 +18,7 @@ COMMANDS: dict[str, Command] = {
     "nerf": Command(
         "nerf", "learn a radiance field from posed pictures", "recon nerf --scene path/to/folder --field loe"
     ),
+    "fit": Command("fit", "learn a picture, a sound or a film", "recon fit --signal photo.png --field asmr"),
     "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
     "render": Command(
         "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"

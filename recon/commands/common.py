@@ -94,22 +94,30 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def kind_of(run: Run) -> Literal["shape", "scene"]:
+def kind_of(run: Run) -> Literal["shape", "scene", "signal"]:
     """What a run has learned. ValueError for what no command here knows."""
     task = run.read_config()["task"]
-    if task in ("sdf", "occ"):
-        return "shape"
-    if task != "nerf":
-        raise ValueError(f"{run.folder} is a run of '{task}', not of a shape or a scene")
-    return "scene"
+    kinds: dict[str, Literal["shape", "scene", "signal"]] = {"sdf": "shape", "occ": "shape"}
+    kinds |= {"nerf": "scene", "fit": "signal"}
+    if task not in kinds:
+        raise ValueError(f"{run.folder} is a run of '{task}', not of a shape, a scene or a signal")
+    return kinds[task]
+
+
+def shape_or_scene(run: Run, instead: str) -> Literal["shape", "scene"]:
+    """What a run has learned; ValueError for one of a signal, which is told what to do instead."""
+    kind = kind_of(run)
+    if kind == "signal":
+        raise ValueError(f"{run.folder} learned a signal (recon fit), not a shape or a scene; {instead}")
+    return kind
 
 
 def refuse_flags(flags: Any, names: Iterable[str], run: Run, kind: str) -> None:
     """ValueError where a flag was given (differs from its default) that makes no sense for this kind of run."""
     for name in names:
         if getattr(flags, name) != getattr(type(flags), name):
-            other = {"shape": "scene", "scene": "shape"}[kind]
-            raise ValueError(f"--{name.replace('_', '-')} is for runs of a {other}; {run.folder} is one of a {kind}")
+            flag, other = f"--{name.replace('_', '-')}", {"shape": "a scene", "scene": "a shape"}.get(kind, "others")
+            raise ValueError(f"{flag} is for runs of {other}; {run.folder} is one of a {kind}")
 
 
 def say(line: str) -> None:

@@ -25,9 +25,13 @@ from recon.tasks.nerf.settings import DEFAULT_FIELD as SCENE_FIELD
 from recon.tasks.nerf.settings import PRESETS as SCENE_PRESETS
 from recon.tasks.shape.settings import DEFAULT_FIELD as SHAPE_FIELD
 from recon.tasks.shape.settings import PRESETS as SHAPE_PRESETS
+from recon.tasks.signal.settings import DEFAULT_FIELD as SIGNAL_FIELD
+from recon.tasks.signal.settings import PRESETS as SIGNAL_PRESETS
 
-FITS = {"sdf": SHAPE_FIELD["sdf"], "occ": SHAPE_FIELD["occ"], "nerf": SCENE_FIELD}
+FITS = {"sdf": SHAPE_FIELD["sdf"], "occ": SHAPE_FIELD["occ"], "nerf": SCENE_FIELD, "fit": SIGNAL_FIELD["image"]}
 """Commands whose flags depend on --field, and the field that they take without it."""
+TASKS = ("sdf", "occ", "nerf")
+"""Of comparisons."""
 TAKES_RUN = ("eval", "render", "export", "compare", "view", "report")
 ONE_COLUMN = "120"
 """Columns of a terminal so wide that choices fit, and so narrow that tyro puts one box below the other."""
@@ -105,9 +109,10 @@ def _named() -> Mapping[str, Names]:
         "sdf": {**fields, **shapes},
         "occ": {**fields, **shapes},
         "nerf": {**fields, "--preset": SCENE_PRESETS, "--scene": ("figurines",)},
+        "fit": {**fields, "--preset": SIGNAL_PRESETS},
         "compare": {
             "--fields": tuple(FIELDS),
-            "--task": tuple(FITS),
+            "--task": TASKS,
             "--budget": get_args(Kind),
             "--preset": every,
             "--shape": tuple(PROCEDURAL),

@@ -20,6 +20,7 @@ from recon.tasks.bench import Bench
 from recon.tasks.nerf import run as scene_runs
 from recon.tasks.shape import run as shape_runs
 from recon.tasks.shape.versus import score_meshes
+from recon.tasks.signal import run as signal_runs
 from recon.training.run import Run
 
 ACTIONS = {"mesh": "score any mesh against another"}
@@ -83,12 +84,16 @@ def _mesh(flags: EvalMesh) -> int:
 def _run(flags: EvalRun) -> int:
     run = Run.open(flags.run)
     kind = kind_of(run)
-    refuse_flags(flags, {"shape": ["lpips_weights"], "scene": ["protocol"]}[kind], run, kind)
+    foreign = {"shape": ["lpips_weights"], "scene": ["protocol"], "signal": ["lpips_weights", "protocol"]}
+    refuse_flags(flags, foreign[kind], run, kind)
     lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
     run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
     bench = Bench(run_on, cache_home(), be_quiet if flags.quiet else say, flags.quiet)
     bench.say(f"recon eval: {run.folder}, on {run_on.line()}")
-    result = _shape(flags, run, bench) if kind == "shape" else _scene(run, bench, lpips)
+    if kind == "signal":
+        result = _signal(run, bench)
+    else:
+        result = _shape(flags, run, bench) if kind == "shape" else _scene(run, bench, lpips)
     if flags.json:
         print_json(result)
         return 0
@@ -96,10 +101,20 @@ def _run(flags: EvalRun) -> int:
     print(printable(head))
     if kind == "shape":
         print_scores(result["scores"])
+    elif kind == "signal":
+        print_scores(result["scores"], tuple(result["scores"]))
     else:
         print_scores(result["scores"], ("psnr", "ssim", "lpips"))
         print_views(result["rows"])
     return 0
+
+
+def _signal(run: Run, bench: Bench) -> dict[str, Any]:
+    plan, fitted, saved, warnings = signal_runs.reopen(run, bench)
+    for text in warnings:
+        say(f"warning: {text}")
+    about = {"steps": saved.step, "seconds": round(float(saved.state.get("seconds", 0.0)), 3), "warnings": warnings}
+    return signal_runs.evaluate(plan, fitted, run, bench) | about
 
 
 def _shape(flags: EvalRun, run: Run, bench: Bench) -> dict[str, Any]:

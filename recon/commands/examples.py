@@ -20,6 +20,12 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon nerf --scene lego --steps 6400 --out lego_long", "longer, in a folder of your own"),
         ("recon nerf --resume latest", "go on with a run that was stopped"),
     ),
+    "fit": (
+        ("recon fit --signal photo.png --field asmr", "a picture, by fewer numbers than it has"),
+        ("recon fit --signal speech.wav --field siren --steps 500", "a sound, another network, fewer steps"),
+        ("recon fit --signal clip.mp4 --frames 32", "the first frames of a film"),
+        ("recon fit --resume latest", "go on with a run that was stopped"),
+    ),
     "eval": (
         ("recon eval latest", "the scores again, from the run's folder alone"),
         ("recon eval dragon --protocol paper --json", "a run by its name, scored as Neural Experts' paper did"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from recon import runtime
-from recon.commands.common import be_quiet, kind_of, print_json, refuse_flags, say
+from recon.commands.common import be_quiet, print_json, refuse_flags, say, shape_or_scene
 from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.files import atomic_write_json
@@ -60,7 +60,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     if flags.resolution is not None and not 8 <= flags.resolution <= 2048:
         raise ValueError(f"--resolution must lie in 8 .. 2048, got {flags.resolution}")
     run = Run.open(flags.run)
-    kind = kind_of(run)
+    kind = shape_or_scene(run, "its reconstruction lies in its folder, in the file's own format")
     _check(flags, run, kind)
     run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
     voice = be_quiet if flags.quiet else say

@@ -29,7 +29,7 @@ class List:
     """The runs under renders/, newest first. (recon runs prune --help: how to delete some.)"""
 
     task: str | None = None
-    """Only those of a task: sdf, occ, nerf."""
+    """Only those of a task: sdf, occ, nerf, fit."""
     data: str | None = None
     """Only those on a shape or a scene."""
     field: str | None = None

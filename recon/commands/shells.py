@@ -87,7 +87,7 @@ _recon() {
     case "$path $prev" in
         *" --resume"|*" --config"|@takes_run@)
             if [[ $cur != -* ]]; then
-                for i in "$runs"/{sdf,occ,nerf}/*/*/; do
+                for i in "$runs"/{sdf,occ,nerf,fit}/*/*/; do
                     [[ -d $i ]] && reply+=" ${i#"$runs"/}"
                 done
             fi ;;
@@ -129,7 +129,7 @@ end
 function __recon_runs
     set -l home $RECON_HOME
     test -n "$home"; or set home .
-    for run in $home/renders/{sdf,occ,nerf}/*/*/
+    for run in $home/renders/{sdf,occ,nerf,fit}/*/*/
         string replace -- "$home/renders/" "" $run
     end
 end

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from recon import runtime
-from recon.commands.common import be_quiet, kind_of, print_json, say
+from recon.commands.common import be_quiet, print_json, say, shape_or_scene
 from recon.commands.view import ViewFlags
 from recon.data.find import FIGURINES
 from recon.files import atomic_write_text
@@ -60,6 +60,7 @@ def _start(flags: ViewFlags) -> runtime.Runtime:
 
 def _page(found: Run | Path, flags: ViewFlags, run_on: runtime.Runtime) -> str:
     if isinstance(found, Run):
+        shape_or_scene(found, "look at its report.html")
         return page.static_page(found, run_on, most_bytes=page.MOST_BYTES, up=flags.up)
     if found.suffix.lower() in SUFFIXES and found.is_file():
         return page.file_page(read_mesh_file(found), flags.up)
@@ -75,8 +76,9 @@ def _open(found: Run | Path, flags: ViewFlags, run_on: runtime.Runtime) -> Panel
         if found.is_file():
             return FileView(read_mesh_file(found), flags.host, flags.port, flags.up)
         return FolderView(_scene(found, flags), flags.host, flags.port)
+    kind = shape_or_scene(found, "look at its report.html")
     voice(f"recon view: {found.folder}, on {run_on.line()}")
-    if kind_of(found) == "shape":
+    if kind == "shape":
         shape = ShapeRun.open(found, run_on)
         shown, warnings = ShapeView(shape, flags.host, flags.port, flags.up), shape.warnings
     else:

@@ -16,6 +16,9 @@ FOLDERS = ("shapes", "shapenet/watertight")
 """Where names of shapes are looked up, below `datasets/` and below each folder of RECON_DATA."""
 SCENE_FOLDERS = ("scenes", "TanksAndTemple")
 """Where names of scenes are."""
+SIGNAL_FOLDERS = {"images": "image", "audio": "sound", "video": "video"}
+"""Where pictures, sounds and films are, and what they are called."""
+NOTES = (".txt", ".md", ".json")
 FIGURINES = "figurines"
 """The scene that is made at its first use."""
 
@@ -93,6 +96,40 @@ def find_scene(name: str) -> Path:
         f"no scene '{name}'; {_offer(name, 'scene') or 'perhaps: ' + ', '.join(near[:16])}. "
         f"Searched {_searched(scene_folders())}"
     )
+
+
+def find_signal(name: str) -> Path:
+    """The file (or the folder of frames) that a path or a name means, whatever the name's case.
+
+    FileNotFoundError where there is none: it says where was looked, and the nearest names."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if len(path.parts) != 1:
+        raise FileNotFoundError(f"no file {path}" + ("" if path.parent.is_dir() else f": no folder {path.parent}"))
+    known = named_signals()
+    for word in (path.name.lower(), path.stem.lower()):
+        if word in known:
+            return known[word]
+    near = difflib.get_close_matches(name.lower(), sorted(known), n=3) or sorted(known)
+    offer = f"perhaps: {', '.join(near[:12])}. " if near else ""
+    raise FileNotFoundError(f"no picture, sound or film '{name}'; {offer}Searched {_searched(signal_folders())}")
+
+
+def signal_folders() -> list[Path]:
+    """Folders that are searched for named signals, the first hit winning."""
+    return [root / folder for root in roots() for folder in SIGNAL_FOLDERS]
+
+
+def named_signals() -> dict[str, Path]:
+    """Lower-case name to file, over all folders and what lies one folder below."""
+    known: dict[str, Path] = {}
+    for folder in signal_folders():
+        for file in sorted((*folder.glob("*"), *folder.glob("*/*"))) if folder.is_dir() else []:
+            if file.is_file() and not file.name.startswith(".") and file.suffix.lower() not in NOTES:
+                known.setdefault(file.stem.lower(), file)
+                known.setdefault(file.name.lower(), file)
+    return known
 
 
 def roots() -> list[Path]:

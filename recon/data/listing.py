@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recon.data.catalogue import Entry, entries, plain
-from recon.data.find import FIGURINES, FOLDERS, NAMED, SCENE_FOLDERS, datasets_home, roots
+from recon.data.find import FIGURINES, FOLDERS, NAMED, NOTES, SCENE_FOLDERS, SIGNAL_FOLDERS, datasets_home, roots
 from recon.data.record import extent_of, places_of, problems_of
 from recon.data.shapenet import FOLDER, classes, count_models
 from recon.shapes.names import PROCEDURAL_NAMES
 
 KINDS = ("shape", "scene", "image", "sound", "video")
-SIGNAL_FOLDERS = {"images": "image", "audio": "sound", "video": "video"}
-"""Where pictures, sounds and films lie below datasets/ and the folders of RECON_DATA, and what they are called."""
-_NOTES = (".txt", ".md", ".json")
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def _things() -> list[tuple[Path, str]]:
             things.append((root / FOLDER, "shape"))
         things += [(path, "scene") for folder in SCENE_FOLDERS for path in _inside(root / folder) if path.is_dir()]
         for folder, what in SIGNAL_FOLDERS.items():
-            things += [(p, what) for p in _inside(root / folder) if p.is_dir() or p.suffix.lower() not in _NOTES]
+            things += [(p, what) for p in _inside(root / folder) if p.is_dir() or p.suffix.lower() not in NOTES]
     return list(dict.fromkeys(things))
 
 

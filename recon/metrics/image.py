@@ -25,6 +25,8 @@ DEFINITIONS: dict[str, str] = {
 }
 """What each score means, by its name."""
 
+_BAND = 256
+"""Rows of windows that are compared at a time."""
 _WINDOW, _SIGMA, _C1, _C2 = 11, 1.5, 0.01**2, 0.03**2
 
 
@@ -40,7 +42,7 @@ def psnr(pred: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> float:
     return -10 * math.log10(error) if not error <= 10 ** (-MOST_PSNR / 10) else MOST_PSNR
 
 
-def ssim(pred: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> float:
+def ssim(pred: Float[Tensor, "h w c"], target: Float[Tensor, "h w c"]) -> float:
     """Structural similarity, as DEFINITIONS says; ValueError for pictures smaller than its window.
 
     The same as scikit-image's with gaussian_weights and use_sample_covariance=False, and as JaxNeRF's; programs that
@@ -52,8 +54,13 @@ def ssim(pred: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> float:
             f"ssim compares windows of {_WINDOW}x{_WINDOW} pixels, the pictures have {_size(pred)}; "
             "evaluate larger pictures (a smaller --downscale)"
         )
-    # Channel by channel: the maps of a large picture take 5 doubles a pixel.
-    return float(torch.stack([_ssim_map(pred[..., c], target[..., c]).mean() for c in range(3)]).mean())
+    # Channel by channel, and a large picture in bands of rows: its maps take 5 doubles a pixel.
+    total, windows = 0.0, pred.shape[0] - _WINDOW + 1
+    for channel in range(pred.shape[2]):
+        for first in range(0, windows, _BAND):
+            rows = slice(first, min(first + _BAND, windows) + _WINDOW - 1)
+            total += float(_ssim_map(pred[rows, :, channel], target[rows, :, channel]).sum())
+    return total / (windows * (pred.shape[1] - _WINDOW + 1) * pred.shape[2])
 
 
 def _ssim_map(x: Float[Tensor, "h w"], y: Float[Tensor, "h w"]) -> Float[Tensor, "a b"]:

@@ -56,6 +56,8 @@ def read_record(run: Run) -> Record:
     record = Record(run.folder, config, metrics, log, glances=glances(run.folder, log, notes), notes=notes)
     if not (run.folder / REFERENCE).exists():
         return record  # a task about something else, or a run that has only begun
+    if record.about("task") == "fit":
+        return record  # what it was given is told with its scores
     if record.about("task") == "nerf":
         source, scene = _attempt(lambda: _scene(run.folder / REFERENCE), ("", {}), notes)
         return replace(record, source=source, scene=scene)

@@ -15,10 +15,19 @@ from recon.report.tasks import task_of
 
 NAME = "report.html"
 ERROR = "_standard_error"
-WORDS = {"iou": "IoU", "l1": "L1", "l2": "L2", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "mse": "MSE"}
+WORDS = {
+    "iou": "IoU",
+    "l1": "L1",
+    "l2": "L2",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "mse": "MSE",
+    "snr": "SNR",
+}
 BETTER = {
     **{"iou": "↑", "trimap": "↑", "f": "↑", "normal": "↑", "chamfer": "↓", "hausdorff": "↓"},
-    **{"psnr": "↑", "ssim": "↑", "lpips": "↓", "mse": "↓"},
+    **{"psnr": "↑", "ssim": "↑", "lpips": "↓", "mse": "↓", "snr": "↑"},
 }
 """By the first word of a score's name: whether more or less is better."""
 DEEPEST = 5
@@ -103,6 +112,8 @@ def costs(record: Record) -> Html:
         rows.append([tag("b", text("this run in all")), tag("b", text(duration(total))), NOTHING])
     peak = peak_memory(record)
     facts: list[tuple[str, object]] = [("most memory while training", size(peak))] if peak is not None else []
+    sizes = mapping(record.metrics.get("bytes"))
+    facts += [(f"bytes of the {name}", readable(n)) for name, n in sizes.items() if number(n) is not None]
     if record.metrics.get("macs") is not None:
         facts.append(("multiply-accumulates per point", readable(record.metrics["macs"])))
     if record.metrics.get("device"):

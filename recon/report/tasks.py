@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from recon.signals.kinds import FORMATS
+
 SHAPE_CAPTIONS = {
     "views": "The reconstructed surface from four sides, a quarter turn apart.",
     "compare": "The input (left) and the reconstruction (right), seen from the same side.",
@@ -73,6 +75,30 @@ class Task:
     """What a reader must know of a stage of training to read its curves."""
 
 
+SIGNAL_CAPTIONS = {
+    "compare": "The file (left), what the field gives back, and the difference: black is none, pale yellow a quarter "
+    "of full brightness or more. Of a film four frames.",
+    "wave": "The first channel: the file, what the field gives back, and the difference, on one scale.",
+    "spectrogram": "Power over time and frequency, from 0 (pale) to -100 dB of a full-scale sine (black).",
+    "experts": "The expert that serves each part.",
+    "tiles": "The parts of the network that serve each part, level by level: one colour, one set of weights; colours "
+    "repeat.",
+}
+SIGNAL_LAPS = {
+    "reading": "reading the file",
+    "evaluation": "evaluating the field on the whole grid",
+    "export": "writing the reconstruction",
+}
+SIGNAL_CONTENTS = {
+    "reference.safetensors": "the signal itself, to evaluate without the file",
+    "frames": "what the field gives back, frame by frame",
+    **{
+        f"{one.kind}{end}": "what the field gives back, in the file's own format"
+        for one in FORMATS.values()
+        for end in one.suffixes
+    },
+}
+
 TASKS = {
     "sdf": Task("signed distance"),
     "occ": Task("occupancy", captions=SHAPE_CAPTIONS | {"slices": OCC_SLICES}),
@@ -84,6 +110,7 @@ TASKS = {
         CONTENTS | SCENE_CONTENTS,
         {"voxels": "It is voxels that learn in the stage 'voxels', to find the occupied space: not yet the field."},
     ),
+    "fit": Task("signal", "values", SIGNAL_CAPTIONS, LAPS | SIGNAL_LAPS, CONTENTS | SIGNAL_CONTENTS),
 }
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from scipy.ndimage import correlate
 from torch import nn
 
+import recon.metrics.image as scores_of_pictures
 from recon.metrics.image import DEFINITIONS, MOST_PSNR, Lpips, _require_same, mse, psnr, ssim
 
 
@@ -188,3 +189,10 @@ def test_weights_that_are_missing_misshapen_or_no_numbers_are_refused_by_name(tm
     save_file(state | {"features.3.bias": torch.full((192,), float("nan"))}, path)
     with pytest.raises(ValueError, match="features.3.bias holds values that are no numbers"):
         Lpips(path)
+
+
+def test_ssim_in_bands_is_the_mean_over_all_windows(monkeypatch):
+    a, b = torch.rand(60, 30, 2), torch.rand(60, 30, 2)
+    whole = ssim(a, b)
+    monkeypatch.setattr(scores_of_pictures, "_BAND", 7)
+    assert ssim(a, b) == pytest.approx(whole, rel=1e-12)

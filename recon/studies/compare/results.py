@@ -12,7 +12,12 @@ SHAPE_SCORES = (
     *("trimap_iou_sampled_0.01", "iou", "trimap_iou_0.001"),
     *("chamfer_l1", "f_score_0.005", "normal_consistency"),
 )
-SCORES: dict[str, tuple[str, ...]] = {"sdf": SHAPE_SCORES, "occ": SHAPE_SCORES, "nerf": ("psnr", "ssim", "lpips")}
+SCORES: dict[str, tuple[str, ...]] = {
+    "sdf": SHAPE_SCORES,
+    "occ": SHAPE_SCORES,
+    "nerf": ("psnr", "ssim", "lpips"),
+    "fit": ("psnr",),
+}
 """Scores of a task that tables show; rows are ranked by the first, of which more is better."""
 SHORT = {
     "trimap_iou_sampled_0.01": "IoU near",

@@ -1,0 +1,191 @@
+"""`recon fit`: learn a picture, a sound or a film, or go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recon import runtime
+from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
+from recon.commands.common import (
+    be_quiet,
+    parse_settings,
+    print_files,
+    print_json,
+    print_scores,
+    refuse_misspelt,
+    say,
+    take_name,
+)
+from recon.commands.flags import read_flags
+from recon.commands.machine import EXIT, Machine, check_stop, take_run
+from recon.data.find import cache_home, find_signal
+from recon.fields import FIELDS
+from recon.files import printable
+from recon.report.page import write_report
+from recon.signals.kinds import BY_SUFFIX, FORMATS
+from recon.signals.read import read_signal
+from recon.signals.signal import Kind, Signal
+from recon.signals.store import read_store
+from recon.tasks.bench import Bench
+from recon.tasks.preflight import foresee
+from recon.tasks.signal.needs import needs_of
+from recon.tasks.signal.run import Plan, check, finish, fit, plan_of, read_plan, start
+from recon.tasks.signal.settings import DEFAULT_FIELD, PRESETS, preset
+from recon.training.lock import holding
+from recon.training.run import Run
+
+
+@dataclass(frozen=True)
+class Fit(Machine):
+    """Flags of a new run that are not settings."""
+
+    signal: str = ""
+    """A picture, a sound, a film or a folder of frames; or a name in datasets/ or the folders of RECON_DATA."""
+    frames: int | None = None
+    """Films: the first so many frames."""
+    steps: int | None = None
+    """Optimiser steps; rescales every stage and schedule of the preset."""
+    stop_after: int | None = None
+    """Stop after this many steps, as an interruption would; --resume goes on."""
+    seed: int = 0
+    """Of weights and batches."""
+    out: Path | None = None
+    """Folder of the run; default renders/fit/SIGNAL/FIELD/TIME."""
+
+
+@dataclass(frozen=True)
+class Resume(Machine):
+    """Flags of a run that goes on; its settings and its signal are in its folder."""
+
+    stop_after: int | None = None
+    """Stop after this many steps in all."""
+
+
+def main(name: str, argv: Sequence[str]) -> int:
+    """Parse, train, finish, print."""
+    del name
+    resumed, rest = take_run(argv, "--resume")
+    if resumed is not None:
+        return _resume(resumed, read_flags(Resume, rest, "recon fit --resume RUN"))
+    flags, plan, signal = _parse(rest)
+    check_stop(flags.stop_after)
+    voice = be_quiet if flags.quiet else say
+    run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
+    plan = replace(plan, precision=run_on.precision)
+    voice(_headline(plan, signal.name, run_on))
+    bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    voice(describe(signal))
+    check(plan, signal)
+    foresee(needs_of(plan, signal, bench), bench, flags.out)
+    run = start(plan, signal, bench, flags.out)
+    return _complete(plan, signal, run, bench, flags, resume=False)
+
+
+def describe(signal: Signal) -> str:
+    """One line about a signal as it was read."""
+    size = " x ".join(map(str, signal.shape))
+    rate = {"image": "", "sound": f" at {signal.rate:g} Hz", "video": f" at {signal.rate:g} frames a second"}
+    notes = "".join(f"; {note}" for note in signal.notes)
+    channels = f"{signal.channels} channel{'s' * (signal.channels > 1)}"
+    return f"{signal.kind}: {size}, {channels}, {signal.values.dtype}{rate[signal.kind]}{notes}"
+
+
+def _resume(name: str, flags: Resume) -> int:
+    check_stop(flags.stop_after)
+    run = Run.open(name)
+    signal = read_store(run.folder)
+    plan, warnings = read_plan(run)
+    voice = be_quiet if flags.quiet else say
+    precision = plan.precision if flags.precision == "auto" else flags.precision
+    threads = flags.threads or plan.threads
+    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, threads, flags.malloc)
+    voice(_headline(plan, f"{signal.name} (resuming {run.folder})", run_on))
+    for text in warnings:
+        say(f"warning: {text}")
+    return _complete(plan, signal, run, Bench(run_on, cache_home(), voice, flags.quiet), flags, resume=True)
+
+
+def _complete(plan: Plan, signal: Signal, run: Run, bench: Bench, flags: Fit | Resume, *, resume: bool) -> int:
+    with holding(run.folder):
+        fitted, outcome = fit(plan, signal, run, bench, resume=resume, stop_after=flags.stop_after)
+        if outcome.status != "done":
+            say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
+        metrics = finish(plan, fitted, outcome, run, bench)
+        metrics["files"]["report"] = write_report(run).name
+        run.write_metrics(metrics)
+    if flags.json:
+        print_json(metrics)
+    else:
+        sizes = metrics["bytes"]
+        facts = f"{metrics['params']:,} parameters ({sizes['field']:,} bytes; the file has {sizes['file']:,})"
+        print(printable(f"{signal.kind} {signal.name}: {facts}, {metrics['seconds']:.0f} s of training"))
+        print_scores(metrics["scores"], tuple(metrics["scores"]))
+        print_files(run.folder, {**metrics["files"], "scores": "metrics.json"})
+    if outcome.status in ("stopped", "interrupted"):
+        say(f"go on with: recon fit --resume {run.folder}")
+    return EXIT[outcome.status]
+
+
+def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
+    steps = f"{plan.settings.train.steps:,} steps"
+    return f"recon fit: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
+
+
+def _parse(argv: Sequence[str]) -> tuple[Fit, Plan, Signal]:
+    """What was typed, and the signal; its kind decides which settings a field has, and the file has the last word."""
+    name, _ = take_run(argv, "--signal")
+    asked = {"-h", "--help"} & set(argv)
+    kind = _likely_kind(name) if name and not asked else None
+    flags, plan = _parse_as(argv, kind)
+    if not flags.signal:
+        raise ValueError("recon fit wants --signal FILE: a picture, a sound, a film, or a folder of frames")
+    path = find_signal(flags.signal)
+    signal = read_signal(path, most_frames=flags.frames)
+    if signal.kind != plan.kind:
+        flags, plan = _parse_as(argv, signal.kind)
+    return flags, plan, signal
+
+
+def _likely_kind(name: str) -> Kind | None:
+    """By the file's name alone."""
+    try:
+        path = find_signal(name)
+    except FileNotFoundError:
+        return None  # what is typed beside it is judged first
+    if path.is_dir():
+        return "video"
+    form = BY_SUFFIX.get(path.suffix.lower())
+    return FORMATS[form].kind if form else None
+
+
+def _parse_as(argv: Sequence[str], kind: Kind | None) -> tuple[Any, Plan]:
+    """Names first, for they decide which other flags there are and what they default to; then everything else."""
+    again, rest = take_run(argv, "--config")
+    field_name, rest = take_name(rest, "--field", FIELDS)
+    preset_name, rest = take_name(rest, "--preset", PRESETS)
+    refuse_misspelt(rest, ("--field", "--preset", "--resume", "--config"))
+    given: dict[str, Any] = {}
+    if again is not None:
+        config, old = read_again("fit", again)
+        plan, warnings = plan_of(config, old)
+        if kind not in (None, plan.kind):
+            raise ValueError(f"{again} learned a signal of another kind ({plan.kind}) than {kind}")
+        typed = {"field": field_name, "preset": preset_name}
+        refuse_other_kind(again, {"field": plan.field_name, "preset": plan.preset}, typed)
+        given, more = flags_again(config, plan.inputs, Fit, "signal")
+        for text in (*warnings, *more):
+            say(f"warning: {text}")
+        given |= {"seed": plan.settings.train.seed, "threads": plan.threads, "precision": plan.precision}
+    else:
+        what: Kind = kind or "image"
+        chosen: Any = preset_name or ("best" if runtime.has_gpu() else "quick")
+        field_name = field_name or DEFAULT_FIELD[what]
+        plan = Plan(what, field_name, chosen, preset(what, chosen, field_name))
+    names = {"field": FIELDS, "preset": PRESETS}
+    whose = f"{plan.field_name}, {plan.preset}, of a {plan.kind}"
+    flags, settings = parse_settings(rest, Fit, plan.settings, prog="recon fit", names=names, whose=whose, given=given)
+    inputs = {"signal": lasting(flags.signal), "frames": flags.frames}
+    return flags, replace(plan, settings=settings, threads=flags.threads, inputs=inputs)

@@ -1,0 +1,51 @@
+"""What a signal run will take: its own field tried on a few values, or on one batch of its grid's cells."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from recon import memory
+from recon.fields import Mixture
+from recon.fields.asmr import Asmr
+from recon.signals.signal import Signal
+from recon.tasks import preflight
+from recon.tasks.bench import Bench
+from recon.tasks.preflight import Needs
+from recon.tasks.signal.job import SignalJob
+from recon.tasks.signal.run import Plan, build
+
+PER_VALUE = 16
+"""Bytes of each value of the signal at the end: truth and reconstruction as float32, and the differences."""
+
+
+def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
+    """What a run will take at its peak, on the disk, and of time."""
+    settings, device = plan.settings, bench.run_on.device
+    with torch.random.fork_rng(devices=[]):
+        field = build(plan, signal).to(device)
+    held, values = memory.own_bytes(), math.prod(signal.shape) * signal.channels
+    parameters, points = list(field.parameters()), min(settings.train.batch, math.prod(signal.shape))
+    if isinstance(field, Asmr):
+        job = SignalJob(field, signal, bench.run_on, settings)
+        points = job.points_per_step
+        cost = preflight.try_step(parameters, lambda n: job.loss(0)["mse"], points, device)
+    else:
+
+        def loss(n: int) -> torch.Tensor:
+            x = torch.rand(n, len(signal.shape), device=device) * 2 - 1
+            if isinstance(field, Mixture):
+                outputs, gate = field.experts(x)
+                return outputs.square().mean() + gate.square().mean()
+            return field(x).square().mean()
+
+        cost = preflight.try_out(parameters, loss, device)
+    training = preflight.peak_of_training([field], cost.bytes_per_point * points)
+    return Needs(
+        memory=held + max(training, float(PER_VALUE * values)),
+        disk=preflight.checkpoints([field]) + 2.0 * signal.values.nbytes + 20 * 2**20,
+        seconds=settings.train.steps * cost.step(points),
+        lower="--train.batch or the field's size (--field. flags)",
+        on_device=training if device.type == "cuda" else None,
+    )

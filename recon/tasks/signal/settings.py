@@ -1,0 +1,151 @@
+"""What a signal run is made of, and the named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from recon.fields import FIELDS
+from recon.fields.asmr import AsmrConfig
+from recon.fields.base import FieldConfig
+from recon.fields.coordinate_embedding import CoordinateEmbeddingConfig
+from recon.fields.feature_grid import FeatureGridConfig
+from recon.fields.ffn import FfnConfig
+from recon.fields.hash_grid import HashGridConfig
+from recon.fields.kilonerf import KiloNerfConfig
+from recon.fields.loe import LoeConfig
+from recon.fields.neural_experts import NeuralExpertsConfig
+from recon.fields.pe_mlp import PeMlpConfig
+from recon.fields.siren import SirenConfig
+from recon.fields.voxel import VoxelConfig
+from recon.signals.signal import Kind
+from recon.training.optim import OptimConfig
+from recon.training.plan import Stage, TrainConfig
+
+Preset = Literal["quick", "best", "paper"]
+PRESETS: tuple[Preset, ...] = ("quick", "best", "paper")
+DEFAULT_FIELD: dict[Kind, str] = {"image": "hash-grid", "sound": "hash-grid", "video": "hash-grid"}
+"""The best after equal seconds on the pictures, sounds and films of the README, with the most parameters."""
+WHOLE = 1 << 21
+"""Values of a grid that ASMR evaluates in one step, at most."""
+
+
+@dataclass(frozen=True)
+class SignalSettings:
+    """Everything that decides the result of a signal run, but for the signal and the seed's machine."""
+
+    field: FieldConfig
+    train: TrainConfig
+    experts_last: float = 0.0
+    """Share of the steps, at the end, in which only the experts train (Neural Experts, section 3)."""
+    full_precision_from: float = 0.6
+    """Share of training from which products run in full float32, where they run in bf16 before."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.experts_last < 1:
+            raise ValueError(f"experts_last must lie in [0, 1), got {self.experts_last}")
+        if self.experts_last and not isinstance(self.field, NeuralExpertsConfig):
+            raise ValueError("experts_last is for neural-experts: other fields have no experts")
+        if not 0 <= self.full_precision_from <= 1:
+            raise ValueError(f"full_precision_from must lie in [0, 1], got {self.full_precision_from}")
+
+    def staged(self) -> TrainConfig:
+        """The training with its stages: everything, then the experts alone with Adam's state cleared."""
+        if not self.experts_last:
+            return self.train
+        last = Stage("experts", self.experts_last, trains=("experts",), reset_optimizer=True)
+        return replace(self.train, stages=(Stage("all", 1 - self.experts_last), last))
+
+    def with_steps(self, steps: int) -> SignalSettings:
+        """The same plan in another number of steps."""
+        return replace(self, train=self.train.rescaled(steps))
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a field trains with: settings that differ from its own, optimiser, steps, values a step."""
+
+    settings: dict[str, Any]
+    optim: OptimConfig
+    steps: int = 1000
+    batch: int = 16_384
+
+
+_COSINE = OptimConfig(rate=1e-3, schedule="cosine", warmup=20)
+_MUON = replace(_COSINE, optimizer="muon", muon_rate=0.02)
+_SINES = replace(_COSINE, optimizer="muon", rate=5e-4, muon_rate=2e-3)
+_GRIDS = OptimConfig(rate=1e-2, betas=(0.9, 0.99), eps=1e-15, schedule="cosine")
+_PLANE = (32, 64, 128, 256)
+
+_IMAGE: dict[type[FieldConfig], _Recipe] = {
+    AsmrConfig: _Recipe({"width": 256, "levels": 4}, replace(_COSINE, warmup=0), 2000, WHOLE),
+    SirenConfig: _Recipe({"width": 256, "layers": 5, "scale": 1.0}, _SINES),
+    PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 9}, _MUON),
+    FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 10.0}, _MUON),
+    LoeConfig: _Recipe({"width": 64, "frequencies": 9, "tiles": (4, 4, 4, 4, 4)}, _MUON),
+    KiloNerfConfig: _Recipe({"nets": 8, "frequencies": 6}, _MUON),
+    CoordinateEmbeddingConfig: _Recipe({"channels": 16, "width": 64, "layers": 4, "frequencies": 8}, _GRIDS),
+    HashGridConfig: _Recipe({"finest": 512}, _GRIDS),
+    FeatureGridConfig: _Recipe({"resolutions": _PLANE}, _GRIDS),
+    VoxelConfig: _Recipe({}, _GRIDS),
+    NeuralExpertsConfig: _Recipe(
+        {
+            "encoder": "feature-grid",
+            "grid": FeatureGridConfig(resolutions=_PLANE),
+            "expert_width": 16,
+            "expert_layers": 2,
+            "expert_omega": 5.0,
+            "manager_width": 16,
+            "manager_layers": 1,
+            "manager_encoder_layers": 1,
+            "pretraining": "none",
+        },
+        _GRIDS,
+    ),
+}
+_SOUND = _IMAGE | {
+    AsmrConfig: _Recipe({"width": 128, "levels": 6}, replace(_COSINE, warmup=0), 2000, WHOLE),
+    SirenConfig: _Recipe({"width": 256, "layers": 5, "scale": 100.0}, _SINES),
+    PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 14}, _MUON),
+    FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 300.0}, _MUON),
+    FeatureGridConfig: _Recipe({"resolutions": (1024, 4096, 16_384, 65_536)}, _GRIDS),
+    HashGridConfig: _Recipe({"finest": 131_072}, _GRIDS),
+}
+_VIDEO = _IMAGE | {
+    AsmrConfig: _Recipe({"width": 256, "levels": 4}, replace(_COSINE, warmup=0), 1000, WHOLE),
+    FeatureGridConfig: _Recipe({"resolutions": (16, 32, 64, 128)}, _GRIDS),
+}
+_RECIPES: dict[Kind, dict[type[FieldConfig], _Recipe]] = {"image": _IMAGE, "sound": _SOUND, "video": _VIDEO}
+
+
+def preset(kind: Kind, name: Preset, field_name: str) -> SignalSettings:
+    """Complete settings for a kind of signal, a preset and a field. ValueError where a paper names none."""
+    config = FIELDS[field_name]
+    if name == "paper":
+        return _paper(config, field_name)
+    recipe = next((_RECIPES[kind][base] for base in type(config).__mro__ if base in _RECIPES[kind]), None)
+    recipe = recipe or _Recipe({}, _COSINE)
+    steps = recipe.steps * (5 if name == "best" else 1)
+    train = TrainConfig(
+        steps=steps, optim=recipe.optim.rescaled(steps / recipe.steps), batch=recipe.batch,
+        checkpoint_every=max(500, steps // 2), log_every=20,
+    )  # fmt: skip
+    return SignalSettings(replace(config, **recipe.settings), train)
+
+
+def _paper(config: FieldConfig, field_name: str) -> SignalSettings:
+    """ASMR, section 4: 10,000 full-batch steps of Adam, 1e-4, cosine to a hundredth. Neural Experts, A.3: 30,000
+    full-batch steps of Adam, 1e-5, decayed by 0.9999, of which the experts have the last fifth alone."""
+    if isinstance(config, AsmrConfig):
+        optim = OptimConfig(rate=1e-4, schedule="cosine", final_fraction=0.01)
+        train = TrainConfig(steps=10_000, optim=optim, batch=WHOLE, checkpoint_every=2500)
+        return SignalSettings(replace(config, levels=4), train, full_precision_from=0.0)
+    if not isinstance(config, NeuralExpertsConfig | SirenConfig):
+        raise ValueError(
+            "--preset paper has settings for asmr, neural-experts and the sine networks they are compared with, not"
+            f" for {field_name}; use quick or best"
+        )
+    optim = OptimConfig(rate=1e-5, schedule="exponential", gamma=0.9999)
+    train = TrainConfig(steps=30_000, optim=optim, batch=1 << 30, checkpoint_every=5000)
+    experts_last = 0.2 if type(config) is NeuralExpertsConfig else 0.0
+    return SignalSettings(replace(config, biases="zero"), train, experts_last, full_precision_from=0.0)
