@@ -14,6 +14,7 @@ from unittest import mock
 import tyro
 
 from recon.commands import COMMANDS, shells
+from recon.commands.compare import TASKS
 from recon.commands.flags import read_flags
 from recon.commands.shells import Completion, Names
 from recon.data.catalogue import entries
@@ -30,8 +31,6 @@ from recon.tasks.signal.settings import PRESETS as SIGNAL_PRESETS
 
 FITS = {"sdf": SHAPE_FIELD["sdf"], "occ": SHAPE_FIELD["occ"], "nerf": SCENE_FIELD, "fit": SIGNAL_FIELD["image"]}
 """Commands whose flags depend on --field, and the field that they take without it."""
-TASKS = ("sdf", "occ", "nerf")
-"""Of comparisons."""
 TAKES_RUN = ("eval", "render", "export", "compare", "view", "report")
 ONE_COLUMN = "120"
 """Columns of a terminal so wide that choices fit, and so narrow that tyro puts one box below the other."""

@@ -30,11 +30,6 @@ def read_signal(path: str | Path, *, most_frames: int | None = None) -> Signal:
         raise BadSignal(f"{path}: {error}") from None
 
 
-def is_signal(path: Path) -> bool:
-    """Whether the name is that of a file that may be read; hidden files are none."""
-    return path.suffix.lower() in BY_SUFFIX and not path.name.startswith(".")
-
-
 def _folder(path: Path, most_frames: int | None) -> Signal:
     values, suffix, size, notes = read_folder(path, most_frames)
     name = path.resolve().name

@@ -25,6 +25,7 @@ from recon.fields.voxel import VoxelConfig
 from recon.fields.wire import WireConfig, complex_width
 from recon.shapes.sampling import SAMPLERS, SamplerConfig
 from recon.shapes.shape import Centre
+from recon.tasks.recipes import COSINE, GRIDS, MUON, small_experts
 from recon.training.optim import OptimConfig
 from recon.training.plan import Stage, TrainConfig
 
@@ -171,11 +172,6 @@ def _best(field_name: str, large: bool) -> ShapeSettings:
     return ShapeSettings(config, train, pretrain, pool=2_000_000, resolution=512)
 
 
-def _grid_optim() -> OptimConfig:
-    # Most grid values are touched rarely: a short second moment, and no floor, let them move when they are.
-    return OptimConfig(rate=1e-2, betas=(0.9, 0.99), eps=1e-15, schedule="cosine")
-
-
 GRID_RESOLUTIONS = (24, 48, 96, 192)
 """Of feature grids that train for a minute."""
 
@@ -190,40 +186,28 @@ class _Quick:
     batch: int = 8192
 
 
-_COSINE = OptimConfig(rate=1e-3, schedule="cosine", warmup=20)
-_MUON = replace(_COSINE, optimizer="muon", muon_rate=0.02)
 # Muon at 0.02 with Adam at 1e-3 for the rest diverged for SIREN: loss 90 against 7 after 200 steps.
-_SINES = replace(_COSINE, rate=5e-4)
+_SINES = replace(COSINE, rate=5e-4)
 
 _QUICK: dict[type[FieldConfig], _Quick] = {
-    PeMlpConfig: _Quick({"width": 128, "layers": 5}, _MUON),
-    FfnConfig: _Quick({"width": 128, "layers": 5, "sigma": 2.0}, _MUON),
+    PeMlpConfig: _Quick({"width": 128, "layers": 5}, MUON),
+    FfnConfig: _Quick({"width": 128, "layers": 5, "sigma": 2.0}, MUON),
     SirenConfig: _Quick({"width": 128, "layers": 5}, _SINES),
-    GaussConfig: _Quick({"width": 128, "layers": 5, "sharpness": 5.0}, _COSINE),
-    WireConfig: _Quick({"width": complex_width(128), "layers": 5}, _COSINE),
-    MfnConfig: _Quick({"width": 128, "layers": 5, "frequency": 128.0}, _COSINE),
-    BaconConfig: _Quick({"width": 128}, replace(_COSINE, rate=5e-3, amsgrad=True, clip=1.0)),
-    HashGridConfig: _Quick({"levels": 8, "table_log2": 17, "finest": 512}, _grid_optim(), 1000, 16_384),
-    FeatureGridConfig: _Quick({"resolutions": GRID_RESOLUTIONS}, _grid_optim(), 1000, 16_384),
-    VoxelConfig: _Quick({}, _grid_optim(), 1000, 16_384),
-    KiloNerfConfig: _Quick({"nets": 8, "frequencies": 4}, _MUON),
-    CoordinateEmbeddingConfig: _Quick({"channels": 8, "width": 64, "layers": 4, "frequencies": 6}, _grid_optim()),
-    LoeConfig: _Quick({"width": 64, "frequencies": 6, "tiles": (2, 2, 2, 2, 2)}, _MUON),
+    GaussConfig: _Quick({"width": 128, "layers": 5, "sharpness": 5.0}, COSINE),
+    WireConfig: _Quick({"width": complex_width(128), "layers": 5}, COSINE),
+    MfnConfig: _Quick({"width": 128, "layers": 5, "frequency": 128.0}, COSINE),
+    BaconConfig: _Quick({"width": 128}, replace(COSINE, rate=5e-3, amsgrad=True, clip=1.0)),
+    HashGridConfig: _Quick({"levels": 8, "table_log2": 17, "finest": 512}, GRIDS, 1000, 16_384),
+    FeatureGridConfig: _Quick({"resolutions": GRID_RESOLUTIONS}, GRIDS, 1000, 16_384),
+    VoxelConfig: _Quick({}, GRIDS, 1000, 16_384),
+    KiloNerfConfig: _Quick({"nets": 8, "frequencies": 4}, MUON),
+    CoordinateEmbeddingConfig: _Quick({"channels": 8, "width": 64, "layers": 4, "frequencies": 6}, GRIDS),
+    LoeConfig: _Quick({"width": 64, "frequencies": 6, "tiles": (2, 2, 2, 2, 2)}, MUON),
     # Muon, which helps other sine networks, kept ASMR from learning anything within 200 steps.
-    AsmrConfig: _Quick({"width": 128}, _COSINE),
+    AsmrConfig: _Quick({"width": 128}, COSINE),
     NeuralExpertsConfig: _Quick(
-        {
-            "encoder": "feature-grid",
-            "grid": FeatureGridConfig(resolutions=GRID_RESOLUTIONS),
-            "expert_width": 16,
-            "expert_layers": 2,
-            "expert_omega": 5.0,
-            "manager_width": 16,
-            "manager_layers": 1,
-            "manager_encoder_layers": 1,
-            "pretraining": "none",
-        },
-        _grid_optim(),
+        small_experts(GRID_RESOLUTIONS),
+        GRIDS,
         700,
         16_384,
     ),
@@ -232,7 +216,7 @@ _QUICK: dict[type[FieldConfig], _Quick] = {
 
 def _quick_of(config: FieldConfig) -> _Quick:
     """By the kind of field, or what it is a kind of."""
-    return next((_QUICK[kind] for kind in type(config).__mro__ if kind in _QUICK), _Quick({}, _COSINE))
+    return next((_QUICK[kind] for kind in type(config).__mro__ if kind in _QUICK), _Quick({}, COSINE))
 
 
 def _quick(task: Task, field_name: str) -> ShapeSettings:

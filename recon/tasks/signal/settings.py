@@ -19,6 +19,7 @@ from recon.fields.pe_mlp import PeMlpConfig
 from recon.fields.siren import SirenConfig
 from recon.fields.voxel import VoxelConfig
 from recon.signals.signal import Kind
+from recon.tasks.recipes import COSINE, GRIDS, MUON, small_experts
 from recon.training.optim import OptimConfig
 from recon.training.plan import Stage, TrainConfig
 
@@ -71,49 +72,36 @@ class _Recipe:
     batch: int = 16_384
 
 
-_COSINE = OptimConfig(rate=1e-3, schedule="cosine", warmup=20)
-_MUON = replace(_COSINE, optimizer="muon", muon_rate=0.02)
-_SINES = replace(_COSINE, optimizer="muon", rate=5e-4, muon_rate=2e-3)
-_GRIDS = OptimConfig(rate=1e-2, betas=(0.9, 0.99), eps=1e-15, schedule="cosine")
+_SINES = replace(COSINE, optimizer="muon", rate=5e-4, muon_rate=2e-3)
 _PLANE = (32, 64, 128, 256)
 
 _IMAGE: dict[type[FieldConfig], _Recipe] = {
-    AsmrConfig: _Recipe({"width": 256, "levels": 4}, replace(_COSINE, warmup=0), 2000, WHOLE),
+    AsmrConfig: _Recipe({"width": 256, "levels": 4}, replace(COSINE, warmup=0), 2000, WHOLE),
     SirenConfig: _Recipe({"width": 256, "layers": 5, "scale": 1.0}, _SINES),
-    PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 9}, _MUON),
-    FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 10.0}, _MUON),
-    LoeConfig: _Recipe({"width": 64, "frequencies": 9, "tiles": (4, 4, 4, 4, 4)}, _MUON),
-    KiloNerfConfig: _Recipe({"nets": 8, "frequencies": 6}, _MUON),
-    CoordinateEmbeddingConfig: _Recipe({"channels": 16, "width": 64, "layers": 4, "frequencies": 8}, _GRIDS),
-    HashGridConfig: _Recipe({"finest": 512}, _GRIDS),
-    FeatureGridConfig: _Recipe({"resolutions": _PLANE}, _GRIDS),
-    VoxelConfig: _Recipe({}, _GRIDS),
+    PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 9}, MUON),
+    FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 10.0}, MUON),
+    LoeConfig: _Recipe({"width": 64, "frequencies": 9, "tiles": (4, 4, 4, 4, 4)}, MUON),
+    KiloNerfConfig: _Recipe({"nets": 8, "frequencies": 6}, MUON),
+    CoordinateEmbeddingConfig: _Recipe({"channels": 16, "width": 64, "layers": 4, "frequencies": 8}, GRIDS),
+    HashGridConfig: _Recipe({"finest": 512}, GRIDS),
+    FeatureGridConfig: _Recipe({"resolutions": _PLANE}, GRIDS),
+    VoxelConfig: _Recipe({}, GRIDS),
     NeuralExpertsConfig: _Recipe(
-        {
-            "encoder": "feature-grid",
-            "grid": FeatureGridConfig(resolutions=_PLANE),
-            "expert_width": 16,
-            "expert_layers": 2,
-            "expert_omega": 5.0,
-            "manager_width": 16,
-            "manager_layers": 1,
-            "manager_encoder_layers": 1,
-            "pretraining": "none",
-        },
-        _GRIDS,
+        small_experts(_PLANE),
+        GRIDS,
     ),
 }
 _SOUND = _IMAGE | {
-    AsmrConfig: _Recipe({"width": 128, "levels": 6}, replace(_COSINE, warmup=0), 2000, WHOLE),
+    AsmrConfig: _Recipe({"width": 128, "levels": 6}, replace(COSINE, warmup=0), 2000, WHOLE),
     SirenConfig: _Recipe({"width": 256, "layers": 5, "scale": 100.0}, _SINES),
-    PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 14}, _MUON),
-    FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 300.0}, _MUON),
-    FeatureGridConfig: _Recipe({"resolutions": (1024, 4096, 16_384, 65_536)}, _GRIDS),
-    HashGridConfig: _Recipe({"finest": 131_072}, _GRIDS),
+    PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 14}, MUON),
+    FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 300.0}, MUON),
+    FeatureGridConfig: _Recipe({"resolutions": (1024, 4096, 16_384, 65_536)}, GRIDS),
+    HashGridConfig: _Recipe({"finest": 131_072}, GRIDS),
 }
 _VIDEO = _IMAGE | {
-    AsmrConfig: _Recipe({"width": 256, "levels": 4}, replace(_COSINE, warmup=0), 1000, WHOLE),
-    FeatureGridConfig: _Recipe({"resolutions": (16, 32, 64, 128)}, _GRIDS),
+    AsmrConfig: _Recipe({"width": 256, "levels": 4}, replace(COSINE, warmup=0), 1000, WHOLE),
+    FeatureGridConfig: _Recipe({"resolutions": (16, 32, 64, 128)}, GRIDS),
 }
 _RECIPES: dict[Kind, dict[type[FieldConfig], _Recipe]] = {"image": _IMAGE, "sound": _SOUND, "video": _VIDEO}
 
@@ -124,7 +112,7 @@ def preset(kind: Kind, name: Preset, field_name: str) -> SignalSettings:
     if name == "paper":
         return _paper(config, field_name)
     recipe = next((_RECIPES[kind][base] for base in type(config).__mro__ if base in _RECIPES[kind]), None)
-    recipe = recipe or _Recipe({}, _COSINE)
+    recipe = recipe or _Recipe({}, COSINE)
     steps = recipe.steps * (5 if name == "best" else 1)
     train = TrainConfig(
         steps=steps, optim=recipe.optim.rescaled(steps / recipe.steps), batch=recipe.batch,
