@@ -45,8 +45,8 @@ class HeadConfig:
 
 EVEN = 1024
 """Points are brought to a multiple of so many, where products are rounded: oneDNN compiles each product of a new size,
-and keeps it. Rays have a new number of samples at each step. (Lego, 500 steps, AMD with bfloat16: PE MLP 17.5 s and
-1.9 GB as they come, 12.6 s and 0.9 GB evened.)"""
+and keeps it. Rays have a new number of samples at each step. (Lego, 500 steps, AMD with bfloat16: PE MLP 1.9 GB
+as they come, 0.9 GB evened.)"""
 
 
 def _evened(x: Float[Tensor, "n 3"]) -> Float[Tensor, "m 3"]:
