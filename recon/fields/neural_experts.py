@@ -7,7 +7,7 @@ j = argmax q (Eq. 2), the loss 1/N sum_i q_i |Phi_i - truth|^p (Eq. 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -23,18 +23,23 @@ from recon.kernels.grouped import sort_by_group
 
 COUNTS = (
     *("experts", "expert_width", "expert_layers", "encoder_width", "encoder_layers"),
-    *("manager_width", "manager_layers", "manager_encoder_width", "manager_encoder_layers"),
+    *("manager_width", "manager_layers", "manager_encoder_width", "manager_encoder_layers", "label_cells"),
 )
 """Settings that count experts, units or layers."""
 
-LABEL_CELLS = 64
-"""Cells per axis of the assignment that the manager is pretrained to (A.3)."""
+GIVEN = ("kmeans", "segments")
+"""Assignments that come with a signal (`set_labels`); the others need nothing but the cube."""
+MOST_LABELS = 1 << 24
+"""Cells of a random assignment."""
+NO_LABEL = -1
+"""Of a place that belongs to no expert in particular."""
 
 CHOICES = {
     "activation": ("sine", "finer", "softplus", "softplus-fourier"),
     "encoder": ("sine", "feature-grid"),
     "conditioning": ("concatenate", "max", "mean", "none"),
-    "pretraining": ("random", "grid", "none"),
+    "pretraining": ("random", "grid", "subdivision", *GIVEN, "none"),
+    "manager": ("network", "fixed"),
 }
 
 
@@ -73,8 +78,13 @@ class NeuralExpertsConfig(FieldConfig):
     """Layers of the manager's own encoder."""
     conditioning: Literal["concatenate", "max", "mean", "none"] = "concatenate"
     """How the manager sees the experts' encoding: whole, pooled over the batch, or not at all (vanilla mixture)."""
-    pretraining: Literal["random", "grid", "none"] = "random"
-    """Assignment that the manager learns before the signal: i.i.d. per cell, a repeating tile, or none."""
+    manager: Literal["network", "fixed"] = "network"
+    """Who chooses the expert of a point: the manager, or the assignment itself, which then never changes (Table 6)."""
+    pretraining: Literal["random", "grid", "subdivision", "kmeans", "segments", "none"] = "random"
+    """Assignment that the manager learns before the signal: i.i.d. per cell, a repeating tile, one block an expert;
+    clusters of a signal's values, or segments of a file (both for recon fit alone); or none."""
+    label_cells: int = 64
+    """Cells per axis of the random assignment, and of the grid whose cells a tile repeats on (A.3)."""
     label_seed: int = 0
     """Seed of the random assignment."""
     omega: float = 30.0
@@ -94,6 +104,9 @@ class NeuralExpertsConfig(FieldConfig):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, got '{getattr(self, name)}'")
+        if self.manager == "fixed" and self.pretraining in (*GIVEN, "none"):
+            known = ", ".join(name for name in CHOICES["pretraining"] if name not in (*GIVEN, "none"))
+            raise ValueError(f"a fixed manager needs pretraining {known}, got '{self.pretraining}'")
         check_sines(self.biases, omega=self.omega, expert_omega=self.expert_omega, scale=self.scale)
 
     def build(self, in_dim: int, out_dim: int) -> NeuralExperts:
@@ -110,7 +123,11 @@ class NeuralExperts(Field):
     def __init__(self, config: NeuralExpertsConfig, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
         self.config = config
-        self._labels: Tensor | None = None
+        self._labels: tuple[Int[Tensor, " m"], tuple[int, ...]] | None = None
+        if config.label_cells**in_dim > MOST_LABELS:
+            raise ValueError(
+                f"label_cells {config.label_cells} make {config.label_cells**in_dim:,} cells; at most {MOST_LABELS:,}"
+            )
         zero, m = config.biases == "zero", config.manager_width
         act = Activation(config.activation, config.omega)
         if config.encoder == "sine":
@@ -123,6 +140,9 @@ class NeuralExperts(Field):
         widths = [encoded, *[config.expert_width] * config.expert_layers, out_dim]
         expert_act = Activation(config.activation, config.expert_omega)
         self.expert_stack = ExpertStack(config.experts, widths, expert_act, zero)
+        self.manager_encoder, self.manager = nn.Sequential(), nn.Sequential()
+        if config.manager == "fixed":
+            return
         own = config.manager_encoder_width or m
         self.manager_encoder = encoder_stack([in_dim, *[own] * config.manager_encoder_layers], act, zero)
         joined = own if config.conditioning == "none" else own + encoded
@@ -137,6 +157,9 @@ class NeuralExperts(Field):
 
     def gate_logits(self, x: Float[Tensor, "n d"], encoded: Float[Tensor, "n e"]) -> Float[Tensor, "n k"]:
         """The manager's logits from its own encoding and the experts' (Eq. 1)."""
+        if self.config.manager == "fixed":
+            chosen = nn.functional.one_hot(self.labels(x), self.config.experts)
+            return torch.where(chosen.bool(), 0.0, -torch.inf).to(encoded)
         own = self.manager_encoder(x * self.config.scale)
         if self.config.conditioning == "none":
             return self.manager(own)
@@ -158,8 +181,13 @@ class NeuralExperts(Field):
 
     def experts(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n k c"], Float[Tensor, "n k"]]:
         """All experts' outputs and the gate's probabilities; the encoder runs once for both."""
+        outputs, logits = self.experts_and_logits(x)
+        return outputs, logits.softmax(dim=1)
+
+    def experts_and_logits(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n k c"], Float[Tensor, "n k"]]:
+        """The same with the gate's logits, for losses on the assignment."""
         encoded = self.encode(x)
-        return self.expert_stack(encoded), self.gate_logits(x, encoded).softmax(dim=1)
+        return self.expert_stack(encoded), self.gate_logits(x, encoded)
 
     def assign(self, x: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
         """The expert that serves each point: argmax of the gate."""
@@ -196,30 +224,63 @@ class NeuralExperts(Field):
             yield from hidden_matrices(part)
         yield from self.expert_stack.weights[:-1]
 
+    def set_labels(self, labels: Int[Tensor, "*shape"]) -> None:
+        """The assignment of `pretraining` kmeans or segments: an expert for each cell of a grid over the cube, or
+        NO_LABEL. It is no part of the state: only training looks at it."""
+        if labels.ndim != self.in_dim or int(labels.max()) >= self.config.experts or int(labels.min()) < NO_LABEL:
+            raise ValueError(
+                f"labels must lie on a grid of {self.in_dim} axes, below {self.config.experts} (the experts); got"
+                f" {list(labels.shape)} of {int(labels.min())} to {int(labels.max())}"
+            )
+        self._labels = labels.reshape(-1).long(), tuple(labels.shape)
+
     def labels(self, x: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
-        """The expert that pretraining assigns to each point's cell of a 64^d grid (A.3)."""
-        cell = ((x + 1) * (LABEL_CELLS / 2)).floor().clamp_(0, LABEL_CELLS - 1).long()
-        if self.config.pretraining == "grid":
-            sides = _tile_sides(self.config.experts, self.in_dim)
-            label = torch.zeros(len(x), dtype=torch.long, device=x.device)
-            for axis, side in enumerate(sides):
-                label = label * side + cell[:, axis] % side
-            return label
-        if self._labels is None or self._labels.device != x.device:
+        """The expert that pretraining assigns to each point: by its cell of a grid over the cube (A.3)."""
+        kind, side = self.config.pretraining, self.config.label_cells
+        if kind in ("grid", "subdivision"):
+            tile = _tile_sides(self.config.experts, self.in_dim)
+            # every cell of a tile once along `side` cells, or the tile itself as large as the cube
+            cells = _cells(x, (side,) * self.in_dim if kind == "grid" else tile)
+            return _flat([cell % n for cell, n in zip(cells, tile, strict=True)], tile)
+        if kind == "random" and self._labels is None:
             rng = torch.Generator().manual_seed(self.config.label_seed)
-            table = torch.randint(self.config.experts, (LABEL_CELLS**self.in_dim,), generator=rng)
-            self._labels = table.to(x.device)
-        strides = torch.tensor([LABEL_CELLS ** (self.in_dim - 1 - a) for a in range(self.in_dim)], device=x.device)
-        return self._labels[(cell * strides).sum(dim=1)]
+            table = torch.randint(self.config.experts, (side**self.in_dim,), generator=rng)
+            self._labels = table, (side,) * self.in_dim
+        if self._labels is None:
+            raise ValueError(f"the assignment '{kind}' comes with a signal, and none was set")
+        table, shape = self._labels
+        if table.device != x.device:
+            self._labels = table, shape = table.to(x.device), shape
+        return table[_flat(_cells(x, shape), shape)]
 
     def pretrain_loss(self, x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
         """1000 (cross entropy, smoothed by 0.01, + 0.1 binary cross entropy of the logits against 1/N) (Eq. 3).
 
         The second term and the factor are the authors' code's; the paper has the first alone."""
         logits = self.gate_logits(x, self.encode(x))
-        entropy = nn.functional.cross_entropy(logits, self.labels(x), label_smoothing=0.01)
         even = torch.full_like(logits, 1 / self.config.experts)
+        entropy = assignment_loss(logits, self.labels(x))
         return 1000 * (entropy + 0.1 * nn.functional.binary_cross_entropy_with_logits(logits, even))
+
+
+def assignment_loss(logits: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Cross entropy of the gate with an assignment (Eq. 3), smoothed by 0.01 as in the authors' code, over the points
+    that have a label; 0 where none has."""
+    each = nn.functional.cross_entropy(logits, labels, label_smoothing=0.01, ignore_index=NO_LABEL, reduction="none")
+    return each.sum() / (labels != NO_LABEL).sum().clamp(min=1)
+
+
+def _cells(x: Float[Tensor, "n d"], shape: Sequence[int]) -> list[Int[Tensor, " n"]]:
+    """Cell of each point along each axis of a grid over the cube; the outermost ones hold what lies beyond."""
+    return [((x[:, axis] + 1) * (n / 2)).floor().clamp(0, n - 1).long() for axis, n in enumerate(shape)]
+
+
+def _flat(cells: Sequence[Int[Tensor, " n"]], shape: Sequence[int]) -> Int[Tensor, " n"]:
+    """Places in a grid's flat order, axis 0 slowest."""
+    place = torch.zeros_like(cells[0])
+    for cell, n in zip(cells, shape, strict=True):
+        place = place * n + cell
+    return place
 
 
 def _tile_sides(experts: int, dims: int) -> list[int]:

@@ -351,6 +351,7 @@ WRONG_WORDS = [
     (NeuralExpertsConfig, "activation"),
     (NeuralExpertsConfig, "conditioning"),
     (NeuralExpertsConfig, "pretraining"),
+    (NeuralExpertsConfig, "manager"),
 ]
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from recon.fields.feature_grid import FeatureGridConfig
 from recon.fields.ffn import FourierFeatures
-from recon.fields.neural_experts import LABEL_CELLS, NeuralExperts, NeuralExpertsConfig
+from recon.fields.neural_experts import NO_LABEL, NeuralExperts, NeuralExpertsConfig, assignment_loss
 
 TINY = NeuralExpertsConfig(
     experts=4,
@@ -284,6 +284,8 @@ def test_all_biases_are_zero_where_the_authors_are_followed():
 
 # --- pretraining ---
 
+LABEL_CELLS = NeuralExpertsConfig().label_cells
+
 
 def cell_centres(n: int = 20_000) -> torch.Tensor:
     """Centres of random cells of the label grid."""
@@ -340,6 +342,59 @@ def test_any_number_of_experts_has_a_tile(experts, dims):
     cells = torch.cartesian_prod(*[torch.arange(experts)] * dims).reshape(-1, dims)
     found = config.build(dims, 1).labels((cells + 0.5) * (2 / LABEL_CELLS) - 1)
     assert torch.bincount(found).tolist() == [experts ** (dims - 1)] * experts
+
+
+@pytest.mark.parametrize(("experts", "sides"), [(4, (2, 2)), (6, (2, 3)), (3, (1, 3))])
+def test_a_subdivision_gives_each_expert_one_block(experts, sides):
+    config = NeuralExpertsConfig(experts=experts, expert_width=1, encoder_width=1, pretraining="subdivision")
+    rows, columns = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
+    x = (torch.stack([rows, columns], dim=-1).reshape(-1, 2) + 0.5) / 12 - 1
+    expected = (rows * sides[0] // 24) * sides[1] + columns * sides[1] // 24
+    assert torch.equal(config.build(2, 1).labels(x), expected.flatten())
+
+
+def test_given_labels_are_read_by_cell_and_only_where_the_assignment_is_given():
+    config = NeuralExpertsConfig(experts=3, expert_width=2, encoder_width=4, manager_width=4, pretraining="segments")
+    field = config.build(2, 1)
+    x = torch.tensor([[-0.9, -0.9], [-0.9, 0.9], [0.9, 0.0], [5.0, 1.0]])
+    with pytest.raises(ValueError, match="comes with a signal"):
+        field.labels(x)
+    field.set_labels(torch.tensor([[0, 1, 2], [1, 2, NO_LABEL]]))
+    assert field.labels(x).tolist() == [0, 2, 2, NO_LABEL]
+    assert "_labels" not in field.state_dict()
+    for wrong in (torch.tensor([[3]]), torch.tensor([[-2]]), torch.tensor([0])):
+        with pytest.raises(ValueError, match="labels must lie on a grid"):
+            field.set_labels(wrong)
+
+
+def test_places_without_a_label_do_not_count():
+    logits, labels = torch.randn(6, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 0, NO_LABEL, NO_LABEL])
+    assert torch.equal(assignment_loss(logits, labels), assignment_loss(logits[:4], labels[:4]))
+    assert float(assignment_loss(logits, torch.full((6,), NO_LABEL))) == 0
+
+
+@pytest.mark.parametrize("pretraining", ["random", "grid", "subdivision"])
+def test_a_fixed_manager_is_the_assignment_itself_and_has_no_parameters(pretraining):
+    field, x = build(manager="fixed", pretraining=pretraining), points(40)
+    outputs, gate = field.experts(x)
+    assert torch.equal(gate, torch.nn.functional.one_hot(field.labels(x), 4).to(gate))
+    assert torch.equal(field.assign(x), field.labels(x))
+    assert not any(name.startswith("manager") for name, _ in field.named_parameters())
+    field.eval()
+    torch.testing.assert_close(field(x), outputs[torch.arange(40), field.labels(x)])
+    (gate * outputs.square().mean(dim=2)).sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in field.parameters())
+
+
+@pytest.mark.parametrize("pretraining", ["kmeans", "segments", "none"])
+def test_a_fixed_manager_needs_an_assignment_of_its_own(pretraining):
+    with pytest.raises(ValueError, match="fixed manager needs pretraining random, grid, subdivision"):
+        NeuralExpertsConfig(manager="fixed", pretraining=pretraining)
+
+
+def test_labels_that_would_fill_the_memory_are_refused():
+    with pytest.raises(ValueError, match="label_cells 300 make 27,000,000 cells"):
+        NeuralExpertsConfig(label_cells=300).build(3, 1)
 
 
 def test_the_pretraining_loss_is_its_formula():
