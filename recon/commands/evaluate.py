@@ -18,6 +18,7 @@ from recon.files import printable
 from recon.metrics.image import Lpips
 from recon.tasks.bench import Bench
 from recon.tasks.nerf import run as scene_runs
+from recon.tasks.pretrain import pretraining_seconds
 from recon.tasks.shape import run as shape_runs
 from recon.tasks.shape.versus import score_meshes
 from recon.tasks.signal import run as signal_runs
@@ -124,7 +125,7 @@ def _shape(flags: EvalRun, run: Run, bench: Bench) -> dict[str, Any]:
     if flags.protocol != "as run":
         plan = replace(plan, protocol=flags.protocol)
     result = shape_runs.evaluate(plan, fitted, run, bench)
-    trained = float(saved.state.get("seconds", 0.0)) + shape_runs.pretraining_seconds(run)
+    trained = float(saved.state.get("seconds", 0.0)) + pretraining_seconds(run)
     about = {"steps": saved.step, "seconds": round(trained, 3), "warnings": warnings, "timings": bench.timings}
     return result | about
 

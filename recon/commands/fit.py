@@ -26,7 +26,9 @@ from recon.fields import FIELDS
 from recon.files import printable
 from recon.report.page import write_report
 from recon.signals.kinds import BY_SUFFIX, FORMATS
+from recon.signals.prepare import Preparation, prepared
 from recon.signals.read import read_signal
+from recon.signals.segments import read_segments
 from recon.signals.signal import Kind, Signal
 from recon.signals.store import read_store
 from recon.tasks.bench import Bench
@@ -37,6 +39,9 @@ from recon.tasks.signal.settings import DEFAULT_FIELD, PRESETS, preset
 from recon.training.lock import holding
 from recon.training.run import Run
 
+INPUTS = ("frames", "seconds", "mono", "downscale", "square")
+"""Flags that say what is taken of a signal."""
+
 
 @dataclass(frozen=True)
 class Fit(Machine):
@@ -46,6 +51,16 @@ class Fit(Machine):
     """A picture, a sound, a film or a folder of frames; or a name in datasets/ or the folders of RECON_DATA."""
     frames: int | None = None
     """Films: the first so many frames."""
+    seconds: float | None = None
+    """Sounds, films: the first so many seconds."""
+    mono: bool = False
+    """Sounds: the mean of all channels."""
+    downscale: int = 1
+    """Pictures, films: the side of the square of pixels that becomes one (Lanczos)."""
+    square: bool = False
+    """Pictures, films: the square in the middle alone."""
+    segments: str | None = None
+    """Who speaks when (JSON of times), or what lies where (a picture of labels): neural-experts give each an expert."""
     steps: int | None = None
     """Optimiser steps; rescales every stage and schedule of the preset."""
     stop_after: int | None = None
@@ -71,6 +86,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     if resumed is not None:
         return _resume(resumed, read_flags(Resume, rest, "recon fit --resume RUN"))
     flags, plan, signal = _parse(rest)
+    segments = read_segments(Path(flags.segments).expanduser(), signal) if flags.segments else None
     check_stop(flags.stop_after)
     voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
@@ -78,9 +94,9 @@ def main(name: str, argv: Sequence[str]) -> int:
     voice(_headline(plan, signal.name, run_on))
     bench = Bench(run_on, cache_home(), voice, flags.quiet)
     voice(describe(signal))
-    check(plan, signal)
+    check(plan, signal, segments)
     foresee(needs_of(plan, signal, bench), bench, flags.out)
-    run = start(plan, signal, bench, flags.out)
+    run = start(plan, signal, bench, flags.out, segments=segments)
     return _complete(plan, signal, run, bench, flags, resume=False)
 
 
@@ -143,7 +159,8 @@ def _parse(argv: Sequence[str]) -> tuple[Fit, Plan, Signal]:
     if not flags.signal:
         raise ValueError("recon fit wants --signal FILE: a picture, a sound, a film, or a folder of frames")
     path = find_signal(flags.signal)
-    signal = read_signal(path, most_frames=flags.frames)
+    how = Preparation(flags.downscale, flags.square, flags.seconds, flags.mono)
+    signal = prepared(read_signal(path, most_frames=flags.frames), how)
     if signal.kind != plan.kind:
         flags, plan = _parse_as(argv, signal.kind)
     return flags, plan, signal
@@ -187,5 +204,7 @@ def _parse_as(argv: Sequence[str], kind: Kind | None) -> tuple[Any, Plan]:
     names = {"field": FIELDS, "preset": PRESETS}
     whose = f"{plan.field_name}, {plan.preset}, of a {plan.kind}"
     flags, settings = parse_settings(rest, Fit, plan.settings, prog="recon fit", names=names, whose=whose, given=given)
-    inputs = {"signal": lasting(flags.signal), "frames": flags.frames}
+    inputs: dict[str, Any] = {name: getattr(flags, name) for name in INPUTS}
+    inputs["signal"] = lasting(flags.signal)
+    inputs["segments"] = lasting(flags.segments) if flags.segments else None
     return flags, replace(plan, settings=settings, threads=flags.threads, inputs=inputs)

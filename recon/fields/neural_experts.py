@@ -248,9 +248,9 @@ class NeuralExperts(Field):
             self._labels = table, (side,) * self.in_dim
         if self._labels is None:
             raise ValueError(f"the assignment '{kind}' comes with a signal, and none was set")
+        if self._labels[0].device != x.device:
+            self._labels = self._labels[0].to(x.device), self._labels[1]
         table, shape = self._labels
-        if table.device != x.device:
-            self._labels = table, shape = table.to(x.device), shape
         return table[_flat(_cells(x, shape), shape)]
 
     def pretrain_loss(self, x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:

@@ -131,3 +131,39 @@ def test_what_is_for_shapes_and_scenes_refuses_a_signals_run(command, files, rec
     folder = recon("fit", "--signal", files["picture.png"], *SMALL["asmr"], *FAST).json["run"]
     done = recon(command, folder)
     assert done.code == 2 and "is a run of 'fit'" in done.err or "learned a signal" in done.err
+
+
+EXPERTS = ("--field", "neural-experts", "--preset", "paper", "--field.encoder-width", "8", "--field.expert-width", "8")
+EXPERTS += ("--field.manager-width", "8", "--pretrain.batch", "64")
+
+
+def test_segments_are_learned_kept_and_scored_and_a_pretrained_run_goes_on(files, recon, home):
+    who = home / "who.json"
+    who.write_text(json.dumps([{"start": 0.0, "end": 0.1, "label": "a"}, {"start": 0.1, "end": 0.2, "label": "b"}]))
+    asked = ("fit", "--signal", files["tone.wav"], *EXPERTS, "--segments", who, "--mono", "--seconds", "0.2")
+    more = ("--field.pretraining", "segments", *FAST)
+    whole = recon(*asked, *more, "--out", home / "whole")
+    assert whole.code == 0, whole.err
+    assert whole.json["shape"] == [1600, 1] and 0 <= whole.json["scores"]["segment_agreement"] <= 1
+    assert whole.json["timings"]["pretraining"] > 0
+    part = recon(*asked, *more, "--stop-after", "20", "--out", home / "part")
+    assert part.code == 0
+    again = recon("fit", "--resume", home / "part", "--threads", "1", "--json").json
+    assert again["scores"] == whole.json["scores"]
+    assert (home / "part" / "checkpoint").is_dir() and not (home / "part" / "pretraining").exists()
+    repeated = recon("fit", "--config", home / "whole", "--out", home / "again", "--json")
+    assert repeated.json["scores"] == whole.json["scores"]
+
+
+def test_clusters_and_a_fixed_manager_on_a_part_of_a_picture(files, recon):
+    part = ("fit", "--signal", files["picture.png"], *EXPERTS, "--downscale", "2", "--square", *FAST)
+    for how in (("--field.pretraining", "kmeans"), ("--field.manager", "fixed", "--field.pretraining", "subdivision")):
+        done = recon(*part, *how)
+        assert done.code == 0, done.err
+        assert done.json["shape"] == [12, 12, 3]
+
+
+def test_segments_of_a_field_without_experts_are_refused(files, recon, home):
+    (home / "who.json").write_text('[{"start": 0, "end": 1, "label": 1}]')
+    done = recon("fit", "--signal", files["tone.wav"], "--field", "siren", "--segments", home / "who.json")
+    assert done.code == 2 and "use neural-experts" in done.err and not (home / "renders").exists()

@@ -17,13 +17,12 @@ from recon.tasks.shape import job as jobs
 from recon.tasks.shape.job import (
     LOSS_SCALE,
     CellBatches,
-    PretrainJob,
     ShapeJob,
     cell_truth,
     expert_shares,
     pretrain_points,
 )
-from recon.tasks.shape.settings import LOGIT_SCALE, PretrainConfig, preset
+from recon.tasks.shape.settings import LOGIT_SCALE, preset
 
 ON_CPU = runtime.Runtime(torch.device("cpu"), "float32", ())
 
@@ -171,8 +170,3 @@ def test_pretraining_points_fill_the_cube_and_depend_on_the_seed_alone():
     # Laplace noise: the mean distance to the grid is its scale, in steps of the grid
     assert float((steps - steps.round()).abs().mean()) == pytest.approx(2e-3 / DOMAIN * 127 / 2, rel=0.1)
     assert float(uniform.abs().mean()) == pytest.approx(0.5, abs=0.02)
-
-
-def test_only_a_mixture_is_pretrained():
-    with pytest.raises(ValueError, match="only mixtures"):
-        PretrainJob(SirenConfig(width=8).build(3, 1), ON_CPU, PretrainConfig(steps=1), 0)

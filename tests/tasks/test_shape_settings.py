@@ -9,7 +9,8 @@ import torch
 
 from recon.fields import FIELDS
 from recon.fields.asmr import AsmrConfig
-from recon.tasks.shape.settings import PRESETS, PretrainConfig, preset
+from recon.tasks.pretrain import PretrainConfig
+from recon.tasks.shape.settings import PRESETS, preset
 from recon.training.plan import Stage
 from recon.training.settings import from_plain, to_plain
 

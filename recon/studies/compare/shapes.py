@@ -20,9 +20,10 @@ from recon.shapes.shape import Shape
 from recon.studies.compare.arena import Cost, Finished, alike, refuse_unmeasured, without_looks
 from recon.studies.compare.watch import Stopwatch, Watch, at_rest
 from recon.tasks.bench import Bench
+from recon.tasks.pretrain import PretrainConfig
 from recon.tasks.shape.job import ShapeJob
 from recon.tasks.shape.run import Plan, check, finish, fit, start
-from recon.tasks.shape.settings import Preset, PretrainConfig, ShapeSettings, Task, preset
+from recon.tasks.shape.settings import Preset, ShapeSettings, Task, preset
 from recon.tasks.shape.truth import truth_of
 from recon.training.run import Run
 

@@ -17,7 +17,7 @@ from recon.shapes.grid import grid_signs_and_band
 from recon.shapes.pool import Pool
 from recon.shapes.shape import Shape
 from recon.tasks.field_job import FieldJob
-from recon.tasks.shape.settings import LOGIT_SCALE, PretrainConfig, ShapeSettings, Task
+from recon.tasks.shape.settings import LOGIT_SCALE, ShapeSettings, Task
 from recon.training.cells import CellWalk
 
 LOSS_SCALE = 1000.0
@@ -148,24 +148,6 @@ def cell_truth(shape: Shape, cells: tuple[int, ...]) -> Bool[np.ndarray, "a b c"
 # -- pretraining ------------------------------------------------------------------------------------------------------
 
 
-class PretrainJob(FieldJob):
-    """Teaches a mixture's manager its first assignment (Neural Experts, Eq. 3); no signal is needed."""
-
-    def __init__(self, field: Field, run_on: Runtime, config: PretrainConfig, seed: int) -> None:
-        super().__init__(field, run_on, config.steps, 0.0)
-        if not isinstance(field, Mixture):
-            raise ValueError(f"only mixtures are pretrained, not {type(field).__name__}")
-        self.mixture: Mixture = field
-        self.seed, self.points_per_step = seed, config.batch
-
-    def loss(self, step: int) -> dict[str, Tensor]:
-        self._begin(step)
-        rng = torch.Generator().manual_seed(_mix(self.seed, step))
-        return {
-            "assignment": self.mixture.pretrain_loss(pretrain_points(self.points_per_step, rng).to(self.run_on.device))
-        }
-
-
 def pretrain_points(n: int, rng: torch.Generator, dims: int = 3) -> Float[Tensor, "n d"]:
     """Half the points near a 128^d grid (Laplace noise of scale 2e-3 in [-1.2, 1.2]), half uniform in the cube.
 
@@ -174,8 +156,3 @@ def pretrain_points(n: int, rng: torch.Generator, dims: int = 3) -> Float[Tensor
     u = torch.rand(near.shape, generator=rng) - 0.5
     noise = -u.sign() * torch.log1p(-2 * u.abs().clamp(max=0.4999999)) * (2e-3 / DOMAIN)
     return torch.cat([(near + noise).clamp(-1, 1), torch.rand(n - n // 2, dims, generator=rng) * 2 - 1])
-
-
-def _mix(seed: int, step: int) -> int:
-    """A seed for each step."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])

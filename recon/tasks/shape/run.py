@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from recon.fields import FIELDS, Field
 from recon.fields.asmr import Asmr
-from recon.files import atomic_write_bytes, atomic_write_json, read_json
 from recon.geometry import DOMAIN, Mesh
 from recon.metrics.surface import iou
 from recon.runtime import Precision, Runtime
@@ -25,9 +19,10 @@ from recon.shapes.pool import build_pool
 from recon.shapes.shape import Shape
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import refuse_impossible
+from recon.tasks.pretrain import Pretraining, pretrain, pretraining_seconds
 from recon.tasks.rebuild import rebuilt
 from recon.tasks.shape.fitted import Fitted
-from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, PretrainJob, ShapeJob, cell_truth
+from recon.tasks.shape.job import BatchSource, CellBatches, PointBatches, ShapeJob, cell_truth, pretrain_points
 from recon.tasks.shape.reference import read_reference, write_reference
 from recon.tasks.shape.scores import MOST_FACES, Scores, score
 from recon.tasks.shape.settings import PRESETS, Preset, ShapeSettings, Task, preset
@@ -36,15 +31,9 @@ from recon.training import checkpoint
 from recon.training.job import OnStep
 from recon.training.lock import holding
 from recon.training.loop import Outcome, train
-from recon.training.optim import OptimConfig
-from recon.training.places import remove_folder, sweep_deleted
-from recon.training.plan import TrainConfig
 from recon.training.progress import peak_memory
 from recon.training.run import Run
 from recon.training.settings import from_plain, inputs_of, machine_of, misfits_in_words, to_plain
-
-PRETRAINING = "pretraining.json"
-"""In a run's folder: what its pretraining cost, which its seconds include."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +109,8 @@ def fit(
         source = _batches(plan, shape, field, bench)
         bench.lap("samples")
         if settings.pretrains and not checkpoint.exists(run.checkpoints):
-            stopped = _pretrain(field, plan, run, bench)
+            how = Pretraining(settings.pretrain, {"points": "shape"}, settings.train.seed, pretrain_points)
+            stopped = pretrain(field, settings.field, how, run, bench)
             bench.lap("pretraining_now")
             if stopped:
                 return Fitted(plan.task, field, shape, bench.run_on.device), stopped
@@ -145,62 +135,6 @@ def _batches(plan: Plan, shape: Shape, field: Field, bench: Bench) -> BatchSourc
     bench.say(f"exact distances of {settings.pool:,} points (kept in {bench.cache})")
     pool = build_pool(shape, settings.sampler, settings.pool, settings.train.seed, bench.cache)
     return PointBatches(pool, settings.train.batch)
-
-
-# -- pretraining ------------------------------------------------------------------------------------------------------
-
-
-def _pretrain(field: Field, plan: Plan, run: Run, bench: Bench) -> Outcome | None:
-    """Bring the field to its pretrained state, from the cache where it is there; the outcome if that was stopped."""
-    settings, seed = plan.settings, plan.settings.train.seed
-    facts = {"field": to_plain(settings.field), "pretrain": to_plain(settings.pretrain), "seed": seed, "format": 1}
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-    path, inner = bench.cache / f"pretrained-{key}.safetensors", Run(run.folder / "pretraining")
-    if (seconds := _read_pretrained(field, path, bench)) is None:
-        config = settings.pretrain
-        optim = OptimConfig(rate=config.rate, schedule="exponential", gamma=config.gamma)
-        every = max(1, min(1000, config.steps // 4))
-        schedule = TrainConfig(config.steps, optim=optim, batch=config.batch, seed=seed, checkpoint_every=every)
-        inner.folder.mkdir(exist_ok=True)
-        bench.say(f"pretraining the manager, {config.steps:,} steps")
-        job = PretrainJob(field, bench.run_on, config, seed)
-        resume = checkpoint.exists(inner.checkpoints)
-        outcome = train(job, schedule, inner, resume=resume, quiet=bench.quiet)
-        if outcome.status != "done":
-            return replace(outcome, step=0, reason=outcome.reason or "stopped while pretraining")
-        seconds = outcome.seconds
-        state = {name: value.contiguous().cpu() for name, value in field.state_dict().items()}
-        try:
-            atomic_write_bytes(path, save(state, {"seconds": repr(seconds)}))
-        except OSError as error:
-            bench.say(f"warning: the pretraining could not be cached ({error}); it will be made again next time")
-    atomic_write_json(run.folder / PRETRAINING, {"seconds": round(seconds, 3)})
-    if inner.folder.is_dir():
-        remove_folder(inner.folder)
-    sweep_deleted(run.folder)
-    return None
-
-
-def pretraining_seconds(run: Run) -> float:
-    """How long the pretraining took that a run began with, whenever that was; 0 where there was none."""
-    with contextlib.suppress(FileNotFoundError):
-        return float(read_json(run.folder / PRETRAINING).get("seconds", 0.0))
-    return 0.0
-
-
-def _read_pretrained(field: Field, path: Path, bench: Bench) -> float | None:
-    """Load a cached state; how long it once took, or None where there is none that is whole."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            seconds = float((file.metadata() or {})["seconds"])
-            field.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        bench.say(f"warning: the cached pretraining {path} is damaged ({error}); making it again")
-        return None
-    bench.say(f"pretrained manager from {path} (its {seconds:.1f} s are counted)")
-    return seconds
 
 
 # -- what a run leaves ------------------------------------------------------------------------------------------------

@@ -18,13 +18,14 @@ from recon.fields.hash_grid import HashGridConfig
 from recon.fields.kilonerf import KiloNerfConfig
 from recon.fields.loe import LoeConfig
 from recon.fields.mfn import MfnConfig
-from recon.fields.neural_experts import NeuralExpertsConfig
+from recon.fields.neural_experts import GIVEN, NeuralExpertsConfig
 from recon.fields.pe_mlp import PeMlpConfig
 from recon.fields.siren import SirenConfig
 from recon.fields.voxel import VoxelConfig
 from recon.fields.wire import WireConfig, complex_width
 from recon.shapes.sampling import SAMPLERS, SamplerConfig
 from recon.shapes.shape import Centre
+from recon.tasks.pretrain import PretrainConfig
 from recon.tasks.recipes import COSINE, GRIDS, MUON, small_experts
 from recon.training.optim import OptimConfig
 from recon.training.plan import Stage, TrainConfig
@@ -36,24 +37,6 @@ LOGIT_SCALE = 200.0
 """A field's value times this is the logit of being outside. Sine networks start with outputs near 0 and move slowly:
 with a scale of 1, ASMR's cross entropy on a 128^3 grid was still 0.24 after 300 steps, and nothing was inside."""
 DEFAULT_FIELD: dict[Task, str] = {"sdf": "neural-experts", "occ": "asmr"}
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Pretraining of a mixture's manager, before it sees the shape."""
-
-    steps: int = 0
-    """Optimiser steps; 0 for none."""
-    batch: int = 20_000
-    """Points a step, half of them near a 128^3 grid and half uniform."""
-    rate: float = 3e-5
-    """Adam's learning rate."""
-    gamma: float = 0.9999
-    """Factor of the learning rate a step."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 0 or self.batch < 2:
-            raise ValueError(f"pretraining needs steps >= 0 and a batch of at least 2, got {self}")
 
 
 @dataclass(frozen=True)
@@ -86,13 +69,17 @@ class ShapeSettings:
             raise ValueError(f"experts_last must lie in [0, 1), got {self.experts_last}")
         if self.experts_last and not isinstance(self.field, NeuralExpertsConfig):
             raise ValueError("experts_last is for neural-experts: other fields have no experts")
+        if getattr(self.field, "pretraining", "none") in GIVEN:
+            raise ValueError(
+                f"pretraining {' and '.join(GIVEN)} are for signals (recon fit): a shape has no such labels"
+            )
         if not 0 <= self.full_precision_from <= 1:
             raise ValueError(f"full_precision_from must lie in [0, 1], got {self.full_precision_from}")
 
     @property
     def pretrains(self) -> bool:
         """Whether the field's manager is pretrained first."""
-        return bool(self.pretrain.steps) and getattr(self.field, "pretraining", "none") != "none"
+        return self.pretrain.wanted_by(self.field)
 
     def staged(self) -> TrainConfig:
         """The training with its stages: everything, then the experts alone with Adam's state cleared."""
@@ -103,11 +90,7 @@ class ShapeSettings:
 
     def with_steps(self, steps: int) -> ShapeSettings:
         """The same plan in another number of steps; pretraining shrinks or grows with it."""
-        ratio = steps / self.train.steps
-        pretrain = self.pretrain
-        if pretrain.steps:
-            shorter = max(1, round(pretrain.steps * ratio))
-            pretrain = replace(pretrain, steps=shorter, gamma=pretrain.gamma ** (pretrain.steps / shorter))
+        pretrain = self.pretrain.rescaled(steps / self.train.steps)
         return replace(self, train=self.train.rescaled(steps), pretrain=pretrain)
 
 

@@ -9,14 +9,20 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from recon.fields import Field, Mixture, MultiScale
 from recon.fields.asmr import Asmr
+from recon.fields.neural_experts import NeuralExperts, assignment_loss
 from recon.runtime import Runtime
 from recon.signals.signal import Signal
 from recon.tasks.field_job import FieldJob
+from recon.tasks.pretrain import Points
 from recon.tasks.signal.settings import SignalSettings
 from recon.training.cells import CellWalk
+
+AT_ONCE = 1 << 16
+"""Values whose activations are held at a time: larger batches are evaluated in parts, and again for their gradients."""
 
 
 class Targets:
@@ -50,10 +56,20 @@ def centres(index: Int[Tensor, " n"], shape: Sequence[int]) -> Float[Tensor, "n 
 
 
 class SignalJob(FieldJob):
-    """Fits a field to a signal (mean squared error of values in [-1, 1])."""
+    """Fits a field to a signal (mean squared error of values in [-1, 1]), and where there are segments the manager of
+    a mixture to them."""
 
-    def __init__(self, field: Field, signal: Signal, run_on: Runtime, settings: SignalSettings) -> None:
+    def __init__(
+        self,
+        field: Field,
+        signal: Signal,
+        run_on: Runtime,
+        settings: SignalSettings,
+        segments: Int[np.ndarray, "*shape"] | None = None,
+    ) -> None:
         super().__init__(field, run_on, settings.train.steps, settings.full_precision_from)
+        self._weight = settings.segments_weight
+        self._segments = None if segments is None else torch.from_numpy(segments).reshape(-1)
         self.targets, self.seed = Targets(signal), settings.train.seed
         self.count, most = math.prod(signal.shape), settings.train.batch
         self.walk: CellWalk | None = None
@@ -69,7 +85,17 @@ class SignalJob(FieldJob):
 
     def loss(self, step: int) -> dict[str, Tensor]:
         self._begin(step)
-        return {"mse": self._cells(step) if self.walk else self._values(step)}
+        if self.walk:
+            return {"mse": self._cells(step)}
+        index = self.batch(step)
+        if len(index) <= AT_ONCE:
+            return self._errors(index)
+        total: dict[str, Tensor] = {}
+        for part in index.split(AT_ONCE):
+            found = checkpoint(self._errors, part, use_reentrant=False, preserve_rng_state=False)
+            for name, value in found.items():
+                total[name] = total.get(name, 0.0) + value * (len(part) / len(index))
+        return total
 
     def batch(self, step: int) -> Int[Tensor, " n"]:
         """Places of a step's values in flat order. Each pass takes each value once, in an order of its own."""
@@ -83,16 +109,20 @@ class SignalJob(FieldJob):
         order = self._order[1]
         return order[self.count * turn // self.turns : self.count * (turn + 1) // self.turns]
 
-    def _values(self, step: int) -> Tensor:
-        index, device = self.batch(step), self.run_on.device
+    def _errors(self, index: Int[Tensor, " n"]) -> dict[str, Tensor]:
+        """The losses at these values."""
+        device = self.run_on.device
         x = centres(index, self.targets.shape).to(device)
         target = self.targets.of(self.targets.flat[index]).to(device)
-        if isinstance(self.field, Mixture):  # Eq. 4 of Neural Experts
-            outputs, gate = self.field.experts(x)
-            return (gate * (outputs - target[:, None]).square().mean(dim=-1)).sum(dim=1).mean()
+        if self._segments is not None and isinstance(self.field, NeuralExperts):
+            outputs, logits = self.field.experts_and_logits(x)
+            assigned = assignment_loss(logits, self._segments[index].long().to(device))
+            return {"mse": _weighted(outputs, logits.softmax(dim=1), target), "segments": self._weight * assigned}
+        if isinstance(self.field, Mixture):
+            return {"mse": _weighted(*self.field.experts(x), target)}
         if isinstance(self.field, MultiScale):
-            return (self.field.outputs(x) - target[:, None]).square().mean()
-        return (self.field(x) - target).square().mean()
+            return {"mse": (self.field.outputs(x) - target[:, None]).square().mean()}
+        return {"mse": (self.field(x) - target).square().mean()}
 
     def _cells(self, step: int) -> Tensor:
         assert self.walk is not None and isinstance(self.field, Asmr)
@@ -100,3 +130,13 @@ class SignalJob(FieldJob):
         value = self.field.nested(self.walk.depth, rows.to(self.run_on.device))
         target = self._nested[rows].to(value.device)
         return self.walk.mean((value - target).square().mean(dim=-1), rows)
+
+
+def _weighted(outputs: Float[Tensor, "n k c"], gate: Float[Tensor, "n k"], target: Float[Tensor, "n c"]) -> Tensor:
+    """Eq. 4 of Neural Experts, but for its factor of 1/k."""
+    return (gate * (outputs - target[:, None]).square().mean(dim=-1)).sum(dim=1).mean()
+
+
+def uniform_points(dims: int) -> Points:
+    """Points that a manager is pretrained at: anywhere in the cube."""
+    return lambda n, rng: torch.rand(n, dims, generator=rng) * 2 - 1

@@ -13,7 +13,7 @@ from recon.signals.signal import Signal
 from recon.tasks import preflight
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import Needs
-from recon.tasks.signal.job import SignalJob
+from recon.tasks.signal.job import AT_ONCE, SignalJob
 from recon.tasks.signal.run import Plan, build
 
 PER_VALUE = 16
@@ -27,9 +27,10 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
         field = build(plan, signal).to(device)
     held, values = memory.own_bytes(), math.prod(signal.shape) * signal.channels
     parameters, points = list(field.parameters()), min(settings.train.batch, math.prod(signal.shape))
+    held_at_once = min(points, AT_ONCE)
     if isinstance(field, Asmr):
         job = SignalJob(field, signal, bench.run_on, settings)
-        points = job.points_per_step
+        points = held_at_once = job.points_per_step
         cost = preflight.try_step(parameters, lambda n: job.loss(0)["mse"], points, device)
     else:
 
@@ -41,11 +42,13 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
             return field(x).square().mean()
 
         cost = preflight.try_out(parameters, loss, device)
-    training = preflight.peak_of_training([field], cost.bytes_per_point * points)
+    training = preflight.peak_of_training([field], cost.bytes_per_point * held_at_once)
+    managers = settings.pretrain.steps * cost.step(settings.pretrain.batch) if settings.pretrains else 0.0
+    again = 4 / 3 if points > held_at_once else 1.0  # parts of a batch are evaluated once more for their gradients
     return Needs(
         memory=held + max(training, float(PER_VALUE * values)),
         disk=preflight.checkpoints([field]) + 2.0 * signal.values.nbytes + 20 * 2**20,
-        seconds=settings.train.steps * cost.step(points),
+        seconds=settings.train.steps * cost.step(points) * again + managers,
         lower="--train.batch or the field's size (--field. flags)",
         on_device=training if device.type == "cuda" else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,19 @@ import torch
 from jaxtyping import Float
 
 from recon.fields import FIELDS, Field
+from recon.fields.neural_experts import NeuralExperts
 from recon.runtime import Precision
+from recon.signals.segments import Segments, stored_segments, write_segments
 from recon.signals.signal import Kind, Signal
 from recon.signals.store import read_store, write_store
 from recon.signals.write import write_signal
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import refuse_impossible
+from recon.tasks.pretrain import Pretraining, pretrain, pretraining_seconds
 from recon.tasks.rebuild import rebuilt
 from recon.tasks.signal.fitted import Fitted
-from recon.tasks.signal.job import SignalJob
+from recon.tasks.signal.job import SignalJob, uniform_points
+from recon.tasks.signal.labels import check_segments, labels_of
 from recon.tasks.signal.pictures import draw
 from recon.tasks.signal.scores import score
 from recon.tasks.signal.settings import DEFAULT_FIELD, PRESETS, Preset, SignalSettings, preset
@@ -62,18 +67,32 @@ def build(plan: Plan, signal: Signal) -> Field:
     return config.build(len(signal.shape), signal.channels)
 
 
-def check(plan: Plan, signal: Signal) -> None:
-    """Raises ValueError where field and signal do not go together, or need more memory than there is."""
+def check(plan: Plan, signal: Signal, segments: Segments | None = None) -> None:
+    """Raises ValueError where field, signal and segments do not go together, or need more memory than there is."""
+    check_segments(plan.settings, plan.field_name, segments)
     with torch.device("meta"):
         refuse_impossible([build(plan, signal)])
 
 
-def start(plan: Plan, signal: Signal, bench: Bench, out: Path | None = None) -> Run:
+def start(
+    plan: Plan,
+    signal: Signal,
+    bench: Bench,
+    out: Path | None = None,
+    *,
+    segments: Segments | None = None,
+    latest: bool = True,
+) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
-    check(plan, signal)
+    check(plan, signal, segments)
+
+    def fill(folder: Path) -> None:
+        write_store(folder, signal)
+        if segments is not None:
+            write_segments(folder, segments)
+
     names = TASK, signal.name, plan.field_name
-    settings, inputs = plan.as_settings(), plan.inputs
-    run = Run.create(*names, settings, out, inputs=inputs, fill=lambda folder: write_store(folder, signal))
+    run = Run.create(*names, plan.as_settings(), out, inputs=plan.inputs, fill=fill, latest=latest)
     bench.lap("reading")
     return run
 
@@ -83,15 +102,35 @@ def fit(
 ) -> tuple[Fitted, Outcome]:
     """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
     with holding(run.folder):
-        torch.manual_seed(plan.settings.train.seed)
+        settings, segments = plan.settings, stored_segments(run.folder)
+        torch.manual_seed(settings.train.seed)
         field = build(plan, signal)
-        job = SignalJob(field, signal, bench.run_on, plan.settings)
+        labels = None if segments is None else segments.labels
+        job = SignalJob(field, signal, bench.run_on, settings, labels)
         bench.lap("building")
+        if settings.pretrains and not checkpoint.exists(run.checkpoints):
+            stopped = _pretrain(field, plan, signal, run, bench)
+            bench.lap("pretraining_now")
+            if stopped:
+                return Fitted(field, signal, bench.run_on.device), stopped
+        if settings.pretrains:
+            bench.timings["pretraining"] = pretraining_seconds(run)
         resume = resume and checkpoint.exists(run.checkpoints)  # it may have been stopped before its first
-        staged = plan.settings.staged()
+        staged = settings.staged()
         outcome = train(job, staged, run, resume=resume, stop_after=stop_after, quiet=bench.quiet)
         bench.lap("training")
         return Fitted(field, signal, bench.run_on.device), outcome
+
+
+def _pretrain(field: Field, plan: Plan, signal: Signal, run: Run, bench: Bench) -> Outcome | None:
+    """Teach the manager its first assignment; the outcome if that was stopped."""
+    settings, facts = plan.settings, {"points": "cube"}
+    labels = labels_of(settings, signal, stored_segments(run.folder))
+    if labels is not None and isinstance(field, NeuralExperts):
+        field.set_labels(labels.to(bench.run_on.device))
+        facts["labels"] = hashlib.sha256(labels.numpy().tobytes()).hexdigest()
+    how = Pretraining(settings.pretrain, facts, settings.train.seed, uniform_points(len(signal.shape)))
+    return pretrain(field, settings.field, how, run, bench)
 
 
 def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench) -> dict[str, Any]:
@@ -109,7 +148,7 @@ def finish(plan: Plan, fitted: Fitted, outcome: Outcome, run: Run, bench: Bench)
     metrics |= {
         "steps": outcome.step,
         "status": outcome.status,
-        "seconds": round(outcome.seconds, 3),
+        "seconds": round(outcome.seconds + bench.timings.get("pretraining", 0.0), 3),
         "files": files,
         "timings": bench.timings,
         "peak_memory": peak_memory(),
@@ -125,6 +164,8 @@ def evaluate(
     """The scores of a run, with what they mean. Needs nothing but the run folder."""
     signal, field = fitted.signal, fitted.field
     scores = score(fitted.values() if pred is None else pred, signal)
+    if (segments := stored_segments(run.folder)) is not None:
+        scores = scores.with_agreement(fitted.labels(fitted.parts()[0], signal.shape), segments.labels)
     bench.lap("scores")
     params = sum(p.numel() for p in field.parameters())
     return {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from recon.metrics.signal import (
     DEFINITIONS,
@@ -27,6 +27,16 @@ class Scores:
     values: dict[str, float | None]
     definitions: dict[str, str]
     rows: list[dict[str, Any]]
+
+    def with_agreement(self, experts: Int[np.ndarray, "*shape"], segments: Int[np.ndarray, "*shape"]) -> Scores:
+        """And how well the manager keeps the segments apart."""
+        value = float((experts == segments).mean())
+        meaning = "share of the values that the expert of their segment serves"
+        return replace(
+            self,
+            values={**self.values, "segment_agreement": value},
+            definitions={**self.definitions, "segment_agreement": meaning},
+        )
 
 
 def score(pred: Float[np.ndarray, "*shape c"], signal: Signal) -> Scores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,10 +16,12 @@ from recon.fields.hash_grid import HashGridConfig
 from recon.fields.kilonerf import KiloNerfConfig
 from recon.fields.loe import LoeConfig
 from recon.fields.neural_experts import NeuralExpertsConfig
+from recon.fields.papers import NEURAL_EXPERTS
 from recon.fields.pe_mlp import PeMlpConfig
 from recon.fields.siren import SirenConfig
 from recon.fields.voxel import VoxelConfig
 from recon.signals.signal import Kind
+from recon.tasks.pretrain import PretrainConfig
 from recon.tasks.recipes import COSINE, GRIDS, MUON, small_experts
 from recon.training.optim import OptimConfig
 from recon.training.plan import Stage, TrainConfig
@@ -29,6 +32,8 @@ DEFAULT_FIELD: dict[Kind, str] = {"image": "hash-grid", "sound": "hash-grid", "v
 """The best after equal seconds on the pictures, sounds and films of the README, with the most parameters."""
 WHOLE = 1 << 21
 """Values of a grid that ASMR evaluates in one step, at most."""
+ALL = 1 << 30
+"""Values a step, of a batch that takes all there are."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class SignalSettings:
 
     field: FieldConfig
     train: TrainConfig
+    pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+    segments_weight: float = 1e-3
+    """Of the cross entropy that holds each segment to its own expert, beside the squared error, where there are any."""
     experts_last: float = 0.0
     """Share of the steps, at the end, in which only the experts train (Neural Experts, section 3)."""
     full_precision_from: float = 0.6
@@ -47,8 +55,15 @@ class SignalSettings:
             raise ValueError(f"experts_last must lie in [0, 1), got {self.experts_last}")
         if self.experts_last and not isinstance(self.field, NeuralExpertsConfig):
             raise ValueError("experts_last is for neural-experts: other fields have no experts")
+        if not 0 <= self.segments_weight < float("inf"):
+            raise ValueError(f"segments_weight must be zero or more, got {self.segments_weight}")
         if not 0 <= self.full_precision_from <= 1:
             raise ValueError(f"full_precision_from must lie in [0, 1], got {self.full_precision_from}")
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether the field's manager is pretrained first."""
+        return self.pretrain.wanted_by(self.field)
 
     def staged(self) -> TrainConfig:
         """The training with its stages: everything, then the experts alone with Adam's state cleared."""
@@ -58,8 +73,9 @@ class SignalSettings:
         return replace(self.train, stages=(Stage("all", 1 - self.experts_last), last))
 
     def with_steps(self, steps: int) -> SignalSettings:
-        """The same plan in another number of steps."""
-        return replace(self, train=self.train.rescaled(steps))
+        """The same plan in another number of steps; pretraining shrinks or grows with it."""
+        pretrain = self.pretrain.rescaled(steps / self.train.steps)
+        return replace(self, train=self.train.rescaled(steps), pretrain=pretrain)
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,7 @@ def preset(kind: Kind, name: Preset, field_name: str) -> SignalSettings:
     """Complete settings for a kind of signal, a preset and a field. ValueError where a paper names none."""
     config = FIELDS[field_name]
     if name == "paper":
-        return _paper(config, field_name)
+        return _paper(kind, config, field_name)
     recipe = next((_RECIPES[kind][base] for base in type(config).__mro__ if base in _RECIPES[kind]), None)
     recipe = recipe or _Recipe({}, COSINE)
     steps = recipe.steps * (5 if name == "best" else 1)
@@ -121,19 +137,36 @@ def preset(kind: Kind, name: Preset, field_name: str) -> SignalSettings:
     return SignalSettings(replace(config, **recipe.settings), train)
 
 
-def _paper(config: FieldConfig, field_name: str) -> SignalSettings:
-    """ASMR, section 4: 10,000 full-batch steps of Adam, 1e-4, cosine to a hundredth. Neural Experts, A.3: 30,000
-    full-batch steps of Adam, 1e-5, decayed by 0.9999, of which the experts have the last fifth alone."""
+def _paper(kind: Kind, config: FieldConfig, field_name: str) -> SignalSettings:
+    """ASMR, section 4, or Neural Experts, A.1, whose networks for pictures and for sound are alike."""
     if isinstance(config, AsmrConfig):
-        optim = OptimConfig(rate=1e-4, schedule="cosine", final_fraction=0.01)
-        train = TrainConfig(steps=10_000, optim=optim, batch=WHOLE, checkpoint_every=2500)
-        return SignalSettings(replace(config, levels=4), train, full_precision_from=0.0)
-    if not isinstance(config, NeuralExpertsConfig | SirenConfig):
+        return asmr_protocol(replace(config, levels=4))
+    own = {"neural-experts": "neural-experts-image", "vanilla-moe": "vanilla-moe-image", "siren": "siren-image",
+           "finer": "finer-image"}  # fmt: skip
+    if field_name not in own:
         raise ValueError(
             "--preset paper has settings for asmr, neural-experts and the sine networks they are compared with, not"
             f" for {field_name}; use quick or best"
         )
+    network: Any = NEURAL_EXPERTS[own[field_name]].config
+    return neural_experts_protocol(replace(network, scale=100.0 if kind == "sound" else 1.0))
+
+
+def asmr_protocol(config: FieldConfig, rate: float = 1e-4) -> SignalSettings:
+    """10,000 full-batch steps of Adam, with a cosine to 1e-6 (ASMR, appendix B)."""
+    optim = OptimConfig(rate=rate, schedule="cosine", final_fraction=min(1.0, 1e-6 / rate))
+    most = WHOLE if isinstance(config, AsmrConfig) else ALL
+    train = TrainConfig(steps=10_000, optim=optim, batch=most, checkpoint_every=2500)
+    return SignalSettings(config, train, full_precision_from=0.0)
+
+
+def neural_experts_protocol(config: FieldConfig, pretraining: int = 3000) -> SignalSettings:
+    """30,000 full-batch steps of Adam, 1e-5, decayed by 0.9999, of which the experts have the last fifth alone
+    (Neural Experts, A.1). `pretraining` has its code's steps for sines; the rate is that of its surfaces."""
     optim = OptimConfig(rate=1e-5, schedule="exponential", gamma=0.9999)
-    train = TrainConfig(steps=30_000, optim=optim, batch=1 << 30, checkpoint_every=5000)
-    experts_last = 0.2 if type(config) is NeuralExpertsConfig else 0.0
-    return SignalSettings(replace(config, biases="zero"), train, experts_last, full_precision_from=0.0)
+    train = TrainConfig(steps=30_000, optim=optim, batch=ALL, checkpoint_every=5000)
+    if not isinstance(config, NeuralExpertsConfig):
+        config = replace(config, biases="zero") if isinstance(config, SirenConfig) else config
+        return SignalSettings(config, train, full_precision_from=0.0)
+    pretrain = PretrainConfig(steps=pretraining)
+    return SignalSettings(replace(config, biases="zero"), train, pretrain, experts_last=0.2, full_precision_from=0.0)
