@@ -68,12 +68,14 @@ def check(plan: Plan, signal: Signal) -> None:
         refuse_impossible([build(plan, signal)])
 
 
-def start(plan: Plan, signal: Signal, bench: Bench, out: Path | None = None) -> Run:
+def start(plan: Plan, signal: Signal, bench: Bench, out: Path | None = None, *, latest: bool = True) -> Run:
     """Make the run folder with everything that it needs to stand alone; nothing is made for a plan that can't work."""
     check(plan, signal)
     names = TASK, signal.name, plan.field_name
     settings, inputs = plan.as_settings(), plan.inputs
-    run = Run.create(*names, settings, out, inputs=inputs, fill=lambda folder: write_store(folder, signal))
+    run = Run.create(
+        *(*names, settings, out), inputs=inputs, latest=latest, fill=lambda folder: write_store(folder, signal)
+    )
     bench.lap("reading")
     return run
 
