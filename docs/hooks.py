@@ -31,27 +31,34 @@ def fields() -> str:
 def scores() -> str:
     """Tables of scores with their definitions."""
     from recon.metrics.image import DEFINITIONS as IMAGE  # noqa: PLC0415
+    from recon.metrics.signal import DEFINITIONS as SIGNAL  # noqa: PLC0415
+    from recon.metrics.signal import SOUND_DEFINITIONS as SOUND  # noqa: PLC0415
     from recon.metrics.surface import DEFINITIONS as SURFACE  # noqa: PLC0415
 
+    named = {"Shapes": SURFACE, "Views": IMAGE, "Pictures and films": SIGNAL, "Sounds": SOUND}
     parts = []
-    for title, definitions in (("Shapes", SURFACE), ("Views", IMAGE)):
+    for title, definitions in named.items():
         rows = "\n".join(f"| `{name}` | {_cell(meaning)} |" for name, meaning in definitions.items())
         parts.append(f"## {title}\n\n| score | meaning |\n|---|---|\n{rows}\n")
     return "\n".join(parts)
 
 
 def presets() -> str:
-    """The presets of shapes and scenes with their steps for the default field."""
+    """The presets of shapes, scenes and signals with their steps for the default field."""
     from recon.tasks.nerf import settings as scene  # noqa: PLC0415
     from recon.tasks.shape import settings as shape  # noqa: PLC0415
+    from recon.tasks.signal import settings as signal  # noqa: PLC0415
 
-    rows = ["| task | preset | field by default | steps | points or rays a step |", "|---|---|---|---|---|"]
+    rows = ["| task | preset | field by default | steps | points, rays or values a step |", "|---|---|---|---|---|"]
     for name in shape.PRESETS:
         found = shape.preset("sdf", name, field := shape.DEFAULT_FIELD["sdf"])
         rows.append(f"| `sdf` | `{name}` | `{field}` | {found.train.steps:,} | {found.train.batch:,} |")
     for name in scene.PRESETS:
         found = scene.preset(name, scene.DEFAULT_FIELD)
         rows.append(f"| `nerf` | `{name}` | `{scene.DEFAULT_FIELD}` | {found.train.steps:,} | {found.train.batch:,} |")
+    for name in ("quick", "best"):  # the papers' are for their own fields
+        found = signal.preset("image", name, field := signal.DEFAULT_FIELD["image"])
+        rows.append(f"| `fit` | `{name}` | `{field}` | {found.train.steps:,} | {found.train.batch:,} |")
     return "\n".join(rows)
 
 

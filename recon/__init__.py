@@ -16,11 +16,14 @@ if TYPE_CHECKING:
         PointCloud,
         SceneResult,
         ShapeResult,
+        SignalResult,
         fit_scene,
         fit_shape,
+        fit_signal,
         load,
         scene_settings,
         shape_settings,
+        signal_settings,
     )
 
 __version__ = "0.1.0"
@@ -32,11 +35,14 @@ __all__ = [
     "PointCloud",
     "SceneResult",
     "ShapeResult",
+    "SignalResult",
     "fit_scene",
     "fit_shape",
+    "fit_signal",
     "load",
     "scene_settings",
     "shape_settings",
+    "signal_settings",
 ]
 
 

@@ -4,6 +4,7 @@ from recon.api.load import load
 from recon.api.picture import Picture
 from recon.api.scene import SceneResult, fit_scene, scene_settings
 from recon.api.shape import ShapeResult, fit_shape, shape_settings
+from recon.api.signal import SignalResult, fit_signal, signal_settings
 from recon.fields import FIELDS
 from recon.geometry import Cameras
 from recon.shapes.load import PointCloud
@@ -15,9 +16,12 @@ __all__ = [
     "PointCloud",
     "SceneResult",
     "ShapeResult",
+    "SignalResult",
     "fit_scene",
     "fit_shape",
+    "fit_signal",
     "load",
     "scene_settings",
     "shape_settings",
+    "signal_settings",
 ]

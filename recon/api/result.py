@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,8 @@ class Result(ABC):
 
     @property
     def scores(self) -> dict[str, float | None]:
-        """Scores by name, against the true shape or the held-out views; evaluated at first use, in seconds to a minute.
-        None where one can't be had: its definition says why."""
+        """Scores by name, against the true shape or signal, or the held-out views; evaluated at first use, in seconds
+        to a minute. None where one can't be had: its definition says why."""
         return dict(self.metrics["scores"])
 
     @property
@@ -112,7 +113,8 @@ class Result(ABC):
     # -- keeping ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Keep a whole run folder: weights, settings, mesh or views, pictures, scores and report; its place.
+        """Keep a whole run folder: weights, settings, mesh, views or signal, pictures, scores and report; its
+        place.
 
         `path` must be new or an empty folder: nothing is overwritten (FileExistsError), and it appears whole or not at
         all. Without a path it is `renders/TASK/DATA/FIELD/TIME`, as of the command, and becomes `latest`. From then on
@@ -126,8 +128,8 @@ class Result(ABC):
         return self._run.folder
 
     def report(self) -> Path:
-        """Write the run's page, `report.html` (mesh or views, pictures and scores come first, if they are not there);
-        its place, which is temporary where the folder is."""
+        """Write the run's page, `report.html` (mesh, views or signal, pictures and scores come first, if they are not
+        there); its place, which is temporary where the folder is."""
         with asking():
             self._complete(self._run, self.folder)
         return self.folder / REPORT
@@ -137,7 +139,7 @@ class Result(ABC):
         metrics = self._stored(run)
         if metrics is None or not metrics.get("files"):
             metrics = self._finish(run)
-        report = write_report(run, view_of(run, self._bench.run_on)).name
+        report = write_report(run, self._view(run)).name
         metrics = {**metrics, "run": str(place), "files": {**metrics["files"], "report": report}}
         run.write_metrics(metrics)
         self._metrics = metrics
@@ -150,6 +152,10 @@ class Result(ABC):
             return None
         whole = isinstance(found.get("scores"), dict) and isinstance(found.get("definitions"), dict)
         return found if whole and found.get("steps") == self.steps else None
+
+    def _view(self, run: Run) -> Callable[[], str] | None:
+        """What makes the part of the report that is seen in 3-D."""
+        return view_of(run, self._bench.run_on)
 
     @abstractmethod
     def _evaluate(self) -> dict[str, Any]: ...

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recon import runtime
 from recon.api.begin import pass_on, place_for, tell_end
-from recon.api.inputs import check_steps, named_field, one_of, refuse_both
+from recon.api.inputs import as_points, check_steps, named_field, one_of, refuse_both
 from recon.api.picture import Picture
 from recon.api.places import cache_folder
 from recon.api.result import Result, Trained
@@ -183,9 +183,7 @@ class SceneResult(Result):
 
     def density(self, points: np.ndarray | Tensor) -> np.ndarray | Tensor:
         """Learned density per world unit at points [..., 3]; arrays give arrays, tensors tensors; without gradients."""
-        given = points if isinstance(points, Tensor) else torch.from_numpy(np.asarray(points))
-        if given.ndim < 1 or given.shape[-1] != 3:
-            raise ValueError(f"points are rows of three numbers, [..., 3]; got {list(given.shape)}")
+        given = as_points(points, 3)
         with asking():
             found = self._fitted.density(given.detach().reshape(-1, 3).float()).to(given.device)
         found = found.reshape(given.shape[:-1])

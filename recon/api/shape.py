@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recon import runtime
 from recon.api.begin import pass_on, place_for, tell_end
-from recon.api.inputs import ShapeLike, as_shape, check_steps, named_field, one_of, refuse_both
+from recon.api.inputs import ShapeLike, as_points, as_shape, check_steps, named_field, one_of, refuse_both
 from recon.api.places import cache_folder
 from recon.api.result import Result, Trained
 from recon.api.state import asking, fitting
@@ -217,9 +217,7 @@ class ShapeResult(Result):
     def _ask(self, points: Any, answer: Any) -> Any:
         """`answer` for points of any leading shape: of the field's values within the domain, the scale from the input's
         lengths to normalised ones, and how far beyond the domain each point is."""
-        given = points if isinstance(points, Tensor) else torch.from_numpy(np.asarray(points))
-        if given.ndim < 1 or given.shape[-1] != 3 or given.is_complex() or given.dtype == torch.bool:
-            raise ValueError(f"points are rows of three numbers, [..., 3]; got {given.dtype} of {list(given.shape)}")
+        given = as_points(points, 3)
         follow = given.requires_grad and torch.is_grad_enabled()
         with asking(), torch.set_grad_enabled(follow):
             transform = self._fitted.shape.transform

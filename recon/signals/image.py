@@ -54,6 +54,12 @@ def read_image(path: Path, name: str) -> Decoded:
     return _with_alpha(_upright(*_pillow(data, name)))
 
 
+def from_pillow(picture: Image.Image) -> Decoded:
+    """Values and notes of a picture that Pillow holds."""
+    with _decoding():
+        return _with_alpha(_upright(*_loaded(picture)))
+
+
 def image_size(path: Path, name: str) -> tuple[int, int]:
     """Height and width as stored, from the header."""
     if name == "exr":
@@ -93,16 +99,20 @@ def _tiff(data: bytes) -> Decoded:
 def _pillow(data: bytes, name: str, check_only: bool = False) -> tuple[np.ndarray, list[str], int]:
     """What Pillow decodes, its notes and the EXIF orientation."""
     with _decoding(), Image.open(io.BytesIO(data), formats=[_PILLOW[name]]) as picture:
-        check_size(*picture.size)
-        picture.load()
-        notes = _notes(picture)
-        try:
-            turn = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-        except Exception:  # a damaged EXIF block says nothing, and harms nothing
-            turn = 1
-        if check_only:
-            return np.empty((0, 0, 1), np.uint8), notes, turn
-        values = np.array(_kept(picture, notes))
+        return _loaded(picture, check_only)
+
+
+def _loaded(picture: Image.Image, check_only: bool = False) -> tuple[np.ndarray, list[str], int]:
+    check_size(*picture.size)
+    picture.load()
+    notes = _notes(picture)
+    try:
+        turn = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a damaged EXIF block says nothing, and harms nothing
+        turn = 1
+    if check_only:
+        return np.empty((0, 0, 1), np.uint8), notes, turn
+    values = np.array(_kept(picture, notes))
     if values.ndim == 2:
         values = values[..., None]
     return values.astype(values.dtype.newbyteorder("="), copy=False), notes, turn

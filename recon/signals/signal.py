@@ -44,7 +44,7 @@ class Signal:
     source: str = ""
     """Path as text."""
     source_bytes: int = 0
-    """Size of the file, or of all frames."""
+    """Size of the file, or of all frames; of what came from memory, that of its numbers there."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the file was read."""
     subtype: str = ""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from recon.api.inputs import as_shape, named_field, one_of
+from recon.api.inputs import as_points, as_shape, named_field, one_of
 from recon.shapes.load import PointCloud
 
 
@@ -58,3 +58,17 @@ def test_names_that_there_are_not_are_answered_with_the_nearest():
         one_of("preset", "zzz", ["quick", "small"])
     with pytest.raises(ValueError, match="a field is a name or its settings"):
         named_field(3)
+
+
+@pytest.mark.parametrize("given", ["here", [["a", "b"]], np.zeros((2, 2), bool), np.zeros((2, 3)), 0.5])
+def test_what_is_no_point_is_refused(given):
+    with pytest.raises(ValueError, match=r"points are rows of two numbers, \[..., 2\]; got"):
+        as_points(given, 2)
+
+
+def test_points_are_taken_from_lists_and_from_arrays_that_torch_would_not_share():
+    array = np.arange(6.0).reshape(3, 2)
+    array.flags.writeable = False
+    for given in (array, array[::-1][::-1], array.tolist()):
+        np.testing.assert_array_equal(as_points(given, 2).numpy(), array)
+    np.testing.assert_array_equal(as_points(array[::-1], 2).numpy(), array[::-1])

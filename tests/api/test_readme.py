@@ -1,4 +1,4 @@
-"""The README's example of Python runs as it stands, with fewer steps on a smaller scene."""
+"""The examples of Python in the README and on the pages run as they stand, with fewer steps on a smaller scene."""
 
 import re
 import runpy
@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[2] / "README.md"
+PAGE = README.parent / "docs" / "pages" / "python.md"
+
+
+def example_of(text: Path) -> str:
+    """A text's Python block that imports recon by itself."""
+    blocks = re.findall(r"```python\n(.*?)```", text.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = [block for block in blocks if re.search(r"^import recon$", block, re.MULTILINE)]
+    return found
 
 
 @pytest.fixture
 def example() -> str:
-    """The README's Python block that imports recon by itself."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = [block for block in blocks if re.search(r"^import recon$", block, re.MULTILINE)]
-    return found
+    return example_of(README)
 
 
 @pytest.fixture
@@ -50,3 +55,12 @@ def test_the_example_of_the_readme_runs(example, _small_presets, scene_folder, p
     said = capsys.readouterr().out
     assert "inside both solids" in said and "(20, 20, 3)" in said
     assert (place / "rings_by_siren" / "report.html").is_file() and (place / "view.png").is_file()
+
+
+def test_the_example_of_signals_on_the_pages_runs(place, capsys):
+    script = place / "example.py"
+    script.write_text(re.sub(r"steps=\d+", "steps=4", example_of(PAGE)), encoding="utf-8")
+    runpy.run_path(str(script))
+    said = capsys.readouterr().out
+    assert "(8000, 1)" in said and "tensor" in said
+    assert (place / "picture_by_asmr" / "report.html").is_file() and (place / "larger.png").is_file()

@@ -12,6 +12,7 @@ from recon.fields import FieldConfig
 from recon.fields.siren import SirenConfig
 from recon.tasks.nerf.settings import NerfSettings
 from recon.tasks.shape.settings import ShapeSettings
+from recon.tasks.signal.settings import SignalSettings
 
 shape = recon.fit_shape(trimesh.creation.icosphere(), field=SirenConfig(width=128), steps=10, quiet=True)
 assert_type(shape, recon.ShapeResult)
@@ -32,9 +33,23 @@ view = scene.render(np.eye(4), size=(640, 480), fov=50.0)
 assert_type(view, recon.Picture)
 depth: np.ndarray = view.depth
 
-assert_type(recon.load("latest"), recon.ShapeResult | recon.SceneResult)
+signal = recon.fit_signal(np.zeros((8, 8, 3)), "siren", kind="image", steps=10)
+assert_type(signal, recon.SignalResult)
+assert_type(signal.settings, SignalSettings)
+assert_type(signal.image(size=(16, 16)), Image.Image)
+assert_type(signal.at(torch.zeros(1, 2)), torch.Tensor)
+values: np.ndarray = signal.values((16, 16))
+between: np.ndarray = signal.at(np.zeros((1, 2)))
+recon.fit_signal(torch.zeros(100), kind="sound", rate=8000)
+recon.fit_signal(Image.new("L", (8, 8)))
+recon.fit_signal("bikes", frames=4)
+
+assert_type(recon.load("latest"), recon.ShapeResult | recon.SceneResult | recon.SignalResult)
 assert_type(recon.FIELDS["siren"], FieldConfig)
 assert_type(recon.shape_settings("siren", preset="quick"), ShapeSettings)
+assert_type(recon.signal_settings("siren", preset="quick", kind="sound"), SignalSettings)
 
 recon.fit_shape("rings", preset="fast")  # pyright: ignore[reportArgumentType]
 recon.fit_shape("rings", stepps=10)  # pyright: ignore[reportCallIssue]
+recon.fit_signal([[0.0]], kind="image")  # pyright: ignore[reportArgumentType]
+recon.fit_signal(np.zeros(8), kind="music")  # pyright: ignore[reportArgumentType]

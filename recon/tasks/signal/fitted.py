@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from recon import runtime
-from recon.fields import Field
+from recon.fields import Field, chunked
 from recon.signals.signal import Signal
 from recon.tasks.maps import Parts, parts_of
 from recon.tasks.signal.job import centres
@@ -36,6 +37,12 @@ class Fitted:
         found += 1
         found /= 2
         return np.clip(found, 0, 1, out=found)
+
+    def at(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """The same at points of the cube; gradients pass where they are enabled."""
+        x = x.to(self.device)
+        found = self.field(x) if torch.is_grad_enabled() else chunked(self.field, x)
+        return found.clamp(-1, 1) if self.signal.kind == "sound" else ((found + 1) / 2).clamp(0, 1)
 
     def parts(self) -> list[Parts]:
         """The experts or tiles that divide the signal."""
