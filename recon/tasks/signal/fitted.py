@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from recon import runtime
 from recon.fields import Field, chunked
 from recon.signals.signal import Signal
 from recon.tasks.maps import Parts, parts_of
-from recon.tasks.signal.job import centres
+from recon.tasks.signal.job import AT_ONCE, centres
 
 
 @dataclass
@@ -50,5 +51,9 @@ class Fitted:
 
     def labels(self, parts: Parts, shape: Sequence[int]) -> Int[np.ndarray, "*shape"]:
         """The part that serves each cell of a grid."""
-        index = torch.arange(int(np.prod(shape)))
-        return parts.at(centres(index, shape).to(self.device)).numpy().reshape(tuple(shape))
+        count = math.prod(shape)
+        found = np.empty(count, np.int64)
+        for start in range(0, count, AT_ONCE):
+            index = torch.arange(start, min(start + AT_ONCE, count))
+            found[start : start + AT_ONCE] = parts.at(centres(index, shape).to(self.device)).numpy()
+        return found.reshape(tuple(shape))
