@@ -9,7 +9,7 @@ import OpenEXR
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from recon.signals import headers, wide
+from recon.signals import headers, png, wide
 from recon.signals.read import read_signal
 from recon.signals.signal import Signal
 from recon.signals.write import encode_image, write_signal
@@ -91,6 +91,14 @@ def test_opencv_and_ours_agree_on_16_bit_png(rng, tmp_path):
     (tmp_path / "a.png").write_bytes(wide.encode(".png", values))
     np.testing.assert_array_equal(read_signal(tmp_path / "a.png").values, values)
     np.testing.assert_array_equal(wide.decode(encode_image(values, ".png")), values)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_rows_of_a_16_bit_png_are_packed_in_parts_to_the_same_bytes(channels, rng, monkeypatch):
+    values = noise(rng, np.uint16, 20, 7, channels)
+    whole = encode_image(values, ".png")
+    monkeypatch.setattr(png, "_ROWS", 3)
+    assert encode_image(values, ".png") == whole
 
 
 def test_palettes_bits_and_inks_are_converted_with_a_note(tmp_path, rng):
