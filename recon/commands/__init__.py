@@ -33,6 +33,9 @@ COMMANDS: dict[str, Command] = {
         "fields on the same data within one budget, or finished runs",
         "recon compare --task sdf --fields siren loe hash-grid --budget params",
     ),
+    "tables": Command(
+        "tables", "a table of a paper run again, its numbers beside ours", "recon tables asmr-2 --steps-scale 0.05"
+    ),
     "fields": Command("fields", "the networks, where they come from and what they cost", "recon fields --papers"),
     "data": Command("data", "fetch sets, check scenes, make scenes from meshes", "recon data check path/to/folder"),
     "doctor": Command("doctor", "what works on this machine, what does not, and what to do", "recon doctor"),

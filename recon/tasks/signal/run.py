@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 
 from recon.fields import FIELDS, Field
+from recon.fields.asmr import Asmr
 from recon.fields.neural_experts import NeuralExperts
 from recon.runtime import Precision
 from recon.signals.segments import Segments, stored_segments, write_segments
@@ -178,6 +179,7 @@ def evaluate(
         "params": params,
         "bytes": {"field": sum(p.nbytes for p in field.parameters()), "file": signal.source_bytes},
         "macs": field.macs(),
+        "macs_shared": field.shared_macs() if isinstance(field, Asmr) else None,
         "steps": None,
         "seconds": None,
         "device": bench.run_on.line(),
