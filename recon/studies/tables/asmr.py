@@ -18,6 +18,7 @@ from recon.signals.prepare import Preparation
 from recon.studies.tables.data import CAMERAMAN, CAT, KODAK, PLUTO
 from recon.studies.tables.model import MEAN, Column, Datum, Printed, Row, Size, Table, means
 from recon.tasks.shape.settings import ShapeSettings
+from recon.tasks.shape.truth import GRID
 from recon.tasks.signal.settings import SignalSettings, asmr_protocol
 from recon.training.optim import OptimConfig
 from recon.training.plan import TrainConfig
@@ -183,10 +184,12 @@ def _solid(name: str, title: str, config: FieldConfig, iou: tuple[float, float],
     steps = 200 * math.ceil(250_000 / 4096)
     optim = OptimConfig(rate=1e-4, schedule="cosine", final_fraction=0.01)
     train = TrainConfig(steps=steps, optim=optim, batch=4096, checkpoint_every=steps // 5)
-    settings = ShapeSettings(
-        config, train, sampler=SAMPLERS["occupancy"], pool=250_000, resolution=128, full_precision_from=0.0
-    )
-    return Row(name, title, lambda _: settings, {MEAN: {"iou": (iou[0] / 100, iou[1] / 100)}}, *size)
+
+    def settings(_: Size) -> ShapeSettings:
+        sampler = SAMPLERS["occupancy"]
+        return ShapeSettings(config, train, sampler=sampler, pool=250_000, resolution=GRID, full_precision_from=0.0)
+
+    return Row(name, title, settings, {MEAN: {"iou": (iou[0] / 100, iou[1] / 100)}}, *size)
 
 
 TABLE_6 = Table(

@@ -143,7 +143,13 @@ TABLE_7 = Table(
     "fit",
     ASTRONAUT,
     tuple(
-        _row(f"experts-{n}", f"{n} experts", f"neural-experts-image-{n}-experts", _printed(psnr), round(COUNTS[n], -3))
+        _row(
+            f"experts-{n}",
+            f"{n} experts",
+            f"neural-experts-image-{n}-experts",
+            _printed(psnr),
+            round(COUNTS[n] / 1e3) * 1e3,
+        )
         for n, psnr in _TIMES.items()
     ),
     (_PSNR,),

@@ -12,10 +12,13 @@ from recon.data.find import find_scene, find_shape, find_signal
 from recon.fields import FIELDS
 from recon.studies.tables.model import Datum, Row, Table
 from recon.tasks.nerf.settings import preset as scene_preset
+from recon.tasks.shape.settings import ShapeSettings
 from recon.tasks.shape.settings import preset as shape_preset
 from recon.tasks.signal.settings import preset as signal_preset
 
 Recipe = Literal["paper", "quick"]
+LEAST_POOL = 1000
+"""Points of the smallest pool."""
 FINDERS = {"fit": find_signal, "sdf": find_shape, "occ": find_shape, "nerf": find_scene}
 
 
@@ -54,7 +57,10 @@ class Order:
         if self.recipe == "quick":
             quick = quick_of(self.table.task, field_name, kind).train
             train = replace(train, optim=quick.optim.rescaled(train.steps / quick.steps))
-        return replace(found, train=train)
+        found = replace(found, train=train)
+        if isinstance(found, ShapeSettings):  # no more exact distances than a short training takes
+            found = replace(found, pool=max(LEAST_POOL, min(found.pool, train.steps * train.batch)))
+        return found
 
 
 def quick_of(task: str, field_name: str, kind: Any) -> Any:

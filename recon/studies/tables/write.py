@@ -72,7 +72,7 @@ def _row(order: Order, row: Row, done: Sequence[Done], groups: Sequence[str]) ->
 
 
 def _macs(metrics: dict[str, Any]) -> float:
-    return metrics.get("macs_shared") or metrics["macs"]
+    return float(metrics.get("macs_shared") or metrics["macs"])
 
 
 def _score(order: Order, row: Row, done: Sequence[Done], group: str, column: Column) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def lines(result: dict[str, Any], column: Column) -> list[list[str]]:
     return found
 
 
-def count(value: float | None) -> str:
+def count(value: int | float | None) -> str:
     """Parameters or products as the papers print them: 366.0K, 1.29M."""
     if value is None:
         return NONE
@@ -167,7 +167,7 @@ def count(value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def number(value: float | None, digits: int, deviation: float | None) -> str:
+def number(value: int | float | None, digits: int, deviation: float | None) -> str:
     """A score, with its deviation where there is one."""
     if value is None:
         return NONE
