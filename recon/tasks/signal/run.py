@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from recon.tasks.signal.pictures import draw
 from recon.tasks.signal.scores import score
 from recon.tasks.signal.settings import DEFAULT_FIELD, PRESETS, Preset, SignalSettings, preset
 from recon.training import checkpoint
+from recon.training.job import OnStep
 from recon.training.lock import holding
 from recon.training.loop import Outcome, train
 from recon.training.progress import peak_memory
@@ -99,9 +100,18 @@ def start(
 
 
 def fit(
-    plan: Plan, signal: Signal, run: Run, bench: Bench, *, resume: bool = False, stop_after: int | None = None
+    plan: Plan,
+    signal: Signal,
+    run: Run,
+    bench: Bench,
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    watch: Callable[[SignalJob], OnStep] | None = None,
 ) -> tuple[Fitted, Outcome]:
-    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
+    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint.
+
+    `watch` is given the job as training begins; what it returns hears of each step."""
     with holding(run.folder):
         settings, segments = plan.settings, stored_segments(run.folder)
         torch.manual_seed(settings.train.seed)
@@ -118,7 +128,8 @@ def fit(
             bench.timings["pretraining"] = pretraining_seconds(run)
         resume = resume and checkpoint.exists(run.checkpoints)  # it may have been stopped before its first
         staged = settings.staged()
-        outcome = train(job, staged, run, resume=resume, stop_after=stop_after, quiet=bench.quiet)
+        on_step = watch(job) if watch else None
+        outcome = train(job, staged, run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet)
         bench.lap("training")
         return Fitted(field, signal, bench.run_on.device), outcome
 
