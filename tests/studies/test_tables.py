@@ -16,6 +16,7 @@ from recon.studies.tables.order import Order, chosen_data, chosen_rows, field_na
 from recon.studies.tables.run import Done
 from recon.studies.tables.write import count, lines, number, write
 from recon.tasks.signal.settings import neural_experts_protocol
+from recon.tasks.signal.settings import preset as signal_preset
 
 SIZES = {
     "neural-experts-3": Size((308_207,), 1),
@@ -152,7 +153,7 @@ def test_steps_schedules_and_pretraining_are_scaled_and_the_recipe_replaces_the_
     assert short.train.steps == 300 and short.pretrain.steps == 30 and short.train.seed == 3
     assert short.train.optim.gamma**300 == pytest.approx(given.train.optim.gamma**30_000)
     quick = an_order(a_table(), scale=0.01, recipe="quick").settings(a_row(), given, "neural-experts", "image")
-    assert quick.train.optim.rate == pytest.approx(1e-2) and quick.train.steps == 300
+    assert quick.train.optim == signal_preset("image", "quick", "siren").with_steps(300).train.optim
     assert quick.train.batch == given.train.batch and quick.field == given.field
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from recon.data.find import find_scene, find_shape, find_signal
 from recon.fields import FIELDS
+from recon.fields.neural_experts import NeuralExpertsConfig
 from recon.studies.tables.model import Datum, Row, Table
 from recon.tasks.nerf.settings import preset as scene_preset
 from recon.tasks.shape.settings import ShapeSettings
@@ -55,7 +56,7 @@ class Order:
         found = given.with_steps(max(1, round(given.train.steps * self.scale)))
         train = replace(found.train, seed=self.seed)
         if self.recipe == "quick":
-            quick = quick_of(self.table.task, field_name, kind).train
+            quick = quick_of(self.table.task, recipe_of(found.field, field_name), kind).train
             train = replace(train, optim=quick.optim.rescaled(train.steps / quick.steps))
         found = replace(found, train=train)
         if isinstance(found, ShapeSettings):  # no more exact distances than a short training takes
@@ -70,6 +71,13 @@ def quick_of(task: str, field_name: str, kind: Any) -> Any:
     if task == "nerf":
         return scene_preset("quick", field_name)
     return shape_preset("sdf" if task == "sdf" else "occ", "quick", field_name)
+
+
+def recipe_of(config: Any, field_name: str) -> str:
+    """The field whose quick recipe suits this one: that of mixtures is for grids, and the papers' have networks."""
+    if isinstance(config, NeuralExpertsConfig) and config.encoder == "sine":
+        return "siren" if config.activation in ("sine", "finer") else "pe-mlp"
+    return field_name
 
 
 def field_name_of(config: Any) -> str:
