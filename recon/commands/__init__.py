@@ -21,7 +21,7 @@ COMMANDS: dict[str, Command] = {
     "fit": Command("fit", "learn a picture, a sound or a film", "recon fit --signal photo.png --field asmr"),
     "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
     "render": Command(
-        "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"
+        "render", "films of a scene run, or a signal at any size", "recon render latest --path orbit --what rgb,depth"
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
     "report": Command("report", "one page about a run, or about several side by side", "recon report latest"),

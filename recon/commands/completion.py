@@ -16,6 +16,7 @@ import tyro
 from recon.commands import COMMANDS, shells
 from recon.commands.compare import TASKS
 from recon.commands.flags import read_flags
+from recon.commands.render import RENDERED
 from recon.commands.shells import Completion, Names
 from recon.data.catalogue import entries
 from recon.fields import FIELDS
@@ -116,7 +117,7 @@ def _named() -> Mapping[str, Names]:
             "--preset": every,
             "--shape": tuple(PROCEDURAL),
         },
-        "render": {"--what": ("rgb", "depth", "normal", "opacity")},
+        "render": {"--what": RENDERED},
     }
 
 

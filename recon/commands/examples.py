@@ -38,6 +38,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon render latest", "a film around the scene"),
         ("recon render latest --path test --what rgb,depth", "the held-out views, with depth"),
         ("recon render lego --frames 60 --size 400x400 --fps 24", "small and short"),
+        ("recon render cameraman --size 2048x2048", "a learned picture, at any size"),
+        ("recon render cameraman --what gradient,laplacian", "its field's derivatives, beside the truth's"),
+        ("recon render speech --rate 16000", "a learned sound, at another rate"),
     ),
     "export": (
         ("recon export latest --resolution 512 --format glb", "a finer mesh, for other programs"),
