@@ -24,7 +24,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon fit --signal photo.png --field asmr", "a picture, by fewer numbers than it has"),
         ("recon fit --signal speech.wav --field siren --steps 500", "a sound, another network, fewer steps"),
         ("recon fit --signal clip.mp4 --frames 32", "the first frames of a film"),
+        ("recon fit --signal two.wav --field neural-experts --segments who.json", "an expert for each speaker"),
         ("recon fit --resume latest", "go on with a run that was stopped"),
+    ),
+    "tables": (
+        ("recon tables", "all tables, their networks and data, and what is here"),
+        ("recon tables asmr-2 --steps-scale 0.05", "one in a twentieth of the paper's steps; again, to go on"),
+        (
+            "recon tables neural-experts-6 --rows random grid --recipe quick --steps-scale 0.02",
+            "a part, by short recipes",
+        ),
+        ("recon tables loe-1 --data photo.png --downscale 4", "on a picture of your own"),
     ),
     "eval": (
         ("recon eval latest", "the scores again, from the run's folder alone"),
