@@ -242,7 +242,7 @@ class Asmr(Field):
             return children[rows]
         parents, back = torch.unique(torch.div(rows, len(children), rounding_mode="floor"), return_inverse=True)
         q = self._pre(level, self._activations(level, parents)).index_select(0, back)
-        return torch.sin(q + self._modulation(level, children)[rows % len(children)])
+        return torch.sin(q + self._modulation(level, children).index_select(0, rows % len(children)))
 
     def _below(self, depth: int, z: Float[Tensor, "m h"]) -> Float[Tensor, "m k c"]:
         """Values of all cells below prefixes of `depth` levels, from the prefixes' activations."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,8 +26,8 @@ DEFINITIONS: dict[str, str] = {
 }
 """What each score means, by its name."""
 
-_BAND = 256
-"""Rows of windows that are compared at a time."""
+_BAND = 1 << 17
+"""Windows that are compared at a time, about: with so few, all that is computed stays in a processor's cache."""
 _WINDOW, _SIGMA, _C1, _C2 = 11, 1.5, 0.01**2, 0.03**2
 
 
@@ -54,30 +55,43 @@ def ssim(pred: Float[Tensor, "h w c"], target: Float[Tensor, "h w c"]) -> float:
             f"ssim compares windows of {_WINDOW}x{_WINDOW} pixels, the pictures have {_size(pred)}; "
             "evaluate larger pictures (a smaller --downscale)"
         )
-    # Channel by channel, and a large picture in bands of rows: its maps take 5 doubles a pixel.
-    total, windows = 0.0, pred.shape[0] - _WINDOW + 1
-    for channel in range(pred.shape[2]):
-        for first in range(0, windows, _BAND):
-            rows = slice(first, min(first + _BAND, windows) + _WINDOW - 1)
-            total += float(_ssim_map(pred[rows, :, channel], target[rows, :, channel]).sum())
-    return total / (windows * (pred.shape[1] - _WINDOW + 1) * pred.shape[2])
+    return sum(ssim_share(pred[rows], target[rows], pred.shape) for rows in window_bands(pred.shape))
+
+
+def window_bands(shape: Sequence[int]) -> Iterator[slice]:
+    """Rows of a picture [h w c] in parts: the windows within the parts are those of the picture, each once."""
+    windows = shape[0] - _WINDOW + 1
+    step = max(1, _BAND // shape[1])
+    return (slice(first, min(first + step, windows) + _WINDOW - 1) for first in range(0, windows, step))
+
+
+def ssim_share(pred: Float[Tensor, "h w c"], target: Float[Tensor, "h w c"], shape: Sequence[int]) -> float:
+    """What some rows add to the similarity of a picture of this shape."""
+    total = sum(float(_ssim_map(pred[..., c], target[..., c]).sum()) for c in range(shape[2]))
+    return total / ((shape[0] - _WINDOW + 1) * (shape[1] - _WINDOW + 1) * shape[2])
 
 
 def _ssim_map(x: Float[Tensor, "h w"], y: Float[Tensor, "h w"]) -> Float[Tensor, "a b"]:
     x, y = x.double(), y.double()
-    mx, my, xx, yy, xy = _blur(torch.stack([x, y, x * x, y * y, x * y]))
-    luminance = (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
-    structure = (2 * (xy - mx * my) + _C2) / (xx - mx * mx + yy - my * my + _C2)
+    mx, my, squares, xy = _blur(torch.stack([x, y, x * x + y * y, x * y]))
+    means = mx * mx + my * my
+    luminance = (2 * mx * my + _C1) / (means + _C1)
+    structure = (2 * (xy - mx * my) + _C2) / (squares - means + _C2)
     return luminance * structure
 
 
 def _blur(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n a b"]:
     """Gaussian mean over each window within the picture."""
-    x = torch.arange(_WINDOW, dtype=maps.dtype, device=maps.device) - _WINDOW // 2
-    weight = torch.exp(-0.5 * (x / _SIGMA) ** 2)
-    weight = weight / weight.sum()
-    rows = functional.conv2d(maps[:, None], weight.reshape(1, 1, -1, 1))
-    return functional.conv2d(rows, weight.reshape(1, 1, 1, -1))[:, 0]
+    weight = [math.exp(-0.5 * ((at - _WINDOW // 2) / _SIGMA) ** 2) for at in range(_WINDOW)]
+    for axis in (1, 2):
+        # Sums of shifted maps: torch's convolution of doubles took 20 times as long (2.6 s instead of 0.13 s for 5 maps
+        # of 266 x 8192 on one core).
+        size, total = maps.shape[axis] - _WINDOW + 1, sum(weight)
+        blurred = maps.narrow(axis, 0, size) * (weight[0] / total)
+        for at in range(1, _WINDOW):
+            blurred.add_(maps.narrow(axis, at, size), alpha=weight[at] / total)
+        maps = blurred
+    return maps
 
 
 # -- LPIPS ------------------------------------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
-from recon.metrics.image import MOST_PSNR, ssim
+from recon.metrics.image import MOST_PSNR, ssim_share, window_bands
 
 DEFINITIONS: dict[str, str] = {
     "mse": "mean of (predicted - true)^2 over all values and channels (alpha is one), values in [0, 1], predictions"
@@ -28,12 +29,20 @@ SOUND_DEFINITIONS: dict[str, str] = {
 }
 CHUNK = 1 << 22
 """Values that are compared at a time, so that large pictures need no copy in doubles."""
+Normalise = Callable[[np.ndarray], np.ndarray]
+"""Turns a part of the true values, as they are stored, into those that are compared."""
 
 
-def squared_error(pred: Float[np.ndarray, "*shape c"], true: Float[np.ndarray, "*shape c"]) -> float:
+def _as_they_are(true: np.ndarray) -> np.ndarray:
+    return true
+
+
+def squared_error(
+    pred: Float[np.ndarray, "*shape c"], true: Shaped[np.ndarray, "*shape c"], normalise: Normalise = _as_they_are
+) -> float:
     """Mean squared error, summed in doubles."""
     a, b = pred.reshape(-1), true.reshape(-1)
-    parts = (a[i : i + CHUNK].astype(np.float64) - b[i : i + CHUNK] for i in range(0, len(a), CHUNK))
+    parts = (a[i : i + CHUNK].astype(np.float64) - normalise(b[i : i + CHUNK]) for i in range(0, len(a), CHUNK))
     return sum(float(part @ part) for part in parts) / len(a)
 
 
@@ -49,11 +58,14 @@ def psnr_paper(mse: float, brightest: float) -> float | None:
     return psnr_of(4 * mse, peak) if peak > 0 else None
 
 
-def ssim_of(pred: Float[np.ndarray, "h w c"], true: Float[np.ndarray, "h w c"]) -> float | None:
+def ssim_of(
+    pred: Float[np.ndarray, "h w c"], true: Shaped[np.ndarray, "h w c"], normalise: Normalise = _as_they_are
+) -> float | None:
     """Mean over channels; none for pictures smaller than its window."""
     if min(pred.shape[:2]) < 11:
         return None
-    return ssim(torch.from_numpy(pred), torch.from_numpy(true))
+    parts = ((pred[rows], normalise(true[rows])) for rows in window_bands(pred.shape))
+    return sum(ssim_share(torch.from_numpy(a), torch.from_numpy(b), pred.shape) for a, b in parts)
 
 
 def snr(mse: float, true: Float[np.ndarray, "n c"]) -> float | None:

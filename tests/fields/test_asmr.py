@@ -123,6 +123,21 @@ def test_gradients_of_the_nested_path_are_those_of_the_plain_path(tree):
         torch.testing.assert_close(a, b)
 
 
+def test_gradients_of_coarse_cells_do_not_depend_on_what_threads_do():
+    """Sums over rows that read one entry: taken by all threads at once, they would end in other bits each time."""
+    torch.manual_seed(0)
+    field, rows = AsmrConfig(width=256, bases=(6, 7, 7, 2)).build(2, 3), torch.randperm(294**2)[:20_000]
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        first, *others = (
+            torch.autograd.grad(field.nested(3, rows).square().mean(), [*field.parameters()]) for _ in range(6)
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
+
+
 @every_tree
 def test_any_depth_and_rows_are_parts_of_the_whole(tree):
     field = build(tree)

@@ -15,6 +15,14 @@ def test_the_squared_error_of_a_constant_offset_is_its_square_however_many_value
     assert squared_error(true + np.float32(0.25), true) == pytest.approx(0.0625, rel=1e-6)
 
 
+def test_true_values_are_normalised_as_they_are_compared():
+    stored = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    true = stored / np.float32(255)
+    pred = true + np.float32(0.1) * RNG.random(true.shape, dtype=np.float32)
+    for compare in (squared_error, ssim_of):
+        assert compare(pred, stored, lambda part: part / np.float32(255)) == compare(pred, true)
+
+
 def test_psnr_of_known_errors():
     assert psnr_of(0.01) == pytest.approx(20) and psnr_of(0.0) == psnr_of(1e-12) == 100
     assert psnr_of(0.04, peak=2.0) == pytest.approx(20)

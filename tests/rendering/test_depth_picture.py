@@ -32,6 +32,14 @@ def test_opacity_goes_from_black_to_white():
     assert opacity_picture(torch.tensor([[0.0, 1.0]])).tolist() == [[[0, 0, 0], [255, 255, 255]]]
 
 
+def test_errors_have_the_colours_of_their_map():
+    """One by one as matplotlib maps them, ends and borders between two shades too."""
+    error = torch.cat([torch.linspace(0, 0.3, 1001), torch.arange(258) / 256 * WORST_ERROR])[None]
+    expected = matplotlib.colormaps["magma"]((error.double() / WORST_ERROR).clamp(0, 1).numpy())[..., :3]
+    found = error_heat(error[..., None].expand(-1, -1, 3), torch.zeros(1, error.shape[1], 3))
+    np.testing.assert_array_equal(found, colour_picture(torch.from_numpy(expected)))
+
+
 def test_depth_runs_from_near_to_far_through_the_colour_map():
     picture = depth_picture(torch.tensor([[2.0, 4.0, 6.0, 1.0, 9.0]]), torch.ones(1, 5), (2.0, 6.0))
     expected = [turbo(1.0), turbo(0.5), turbo(0.0), turbo(1.0), turbo(0.0)]

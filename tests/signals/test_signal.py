@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from recon.signals.signal import Signal
+from recon.signals import signal as signals
+from recon.signals.signal import Signal, bands
 
 
 def image(values, **more):
@@ -30,6 +31,28 @@ def test_what_a_network_overshoots_is_clipped_and_nan_becomes_black():
     kept = x.copy()
     assert signal.denormalised(x).ravel().tolist() == [0, 255, 128, 0]
     np.testing.assert_array_equal(x, kept)  # an input is not written into
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (5, 3, 2), (1, 4, 3), (3, 2, 4, 1)])
+@pytest.mark.parametrize("most", [1, 6, 1000])
+def test_bands_cover_the_first_axis_once_and_hold_few_values(shape, most):
+    values = np.arange(np.prod(shape)).reshape(shape)
+    parts = [values[rows] for rows in bands(values, most)]
+    np.testing.assert_array_equal(np.concatenate(parts), values)
+    assert all(part.size <= max(most, values[0].size) for part in parts)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_turning_back_in_bands_changes_nothing(dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    signal = image(rng.integers(0, 200, (9, 5, 3)).astype(dtype))
+    x = rng.normal(0.5, 0.5, signal.values.shape).astype(np.float32)
+    whole = signal.denormalised(x)
+    monkeypatch.setattr(signals, "BAND", 20)
+    found = signal.denormalised(x)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, whole)
+    np.testing.assert_array_equal(signal.normalised(signal.values[2:4]), signal.normalised()[2:4])
 
 
 @pytest.mark.parametrize(("values", "scale"), [([0.2, 0.5], 1.0), ([-3.0, 0.5], 1.0), ([-1.0, 8.0], 8.0)])

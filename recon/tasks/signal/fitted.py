@@ -19,7 +19,7 @@ from recon.fields.base import CHUNK
 from recon.signals.signal import Signal
 from recon.tasks.bench import Say
 from recon.tasks.maps import Parts, parts_of
-from recon.tasks.signal.job import centres
+from recon.tasks.signal.job import AT_ONCE, centres
 from recon.training.progress import duration
 
 EVERY = 5.0
@@ -89,8 +89,12 @@ class Fitted:
 
     def labels(self, parts: Parts, shape: Sequence[int]) -> Int[np.ndarray, "*shape"]:
         """The part that serves each cell of a grid."""
-        index = torch.arange(int(np.prod(shape)))
-        return parts.at(centres(index, shape).to(self.device)).numpy().reshape(tuple(shape))
+        count = math.prod(shape)
+        found = np.empty(count, np.int64)
+        for part in _in_parts(count, AT_ONCE):
+            index = torch.arange(part.start, part.stop)
+            found[part] = parts.at(centres(index, shape).to(self.device)).numpy()
+        return found.reshape(tuple(shape))
 
 
 def told(parts: Iterable[tuple[slice, Part]], total: int, say: Say) -> Iterator[tuple[slice, Part]]:

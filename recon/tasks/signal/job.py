@@ -32,13 +32,9 @@ class Targets:
         self.shape, self.signed = signal.shape, signal.kind == "sound"
         self._scale = signal.scale
         values = np.require(signal.values, requirements=["C", "W"])
-        self._values = torch.from_numpy(values)
-        self.flat = self._values.reshape(-1, signal.channels)
+        self.stored = torch.from_numpy(values)
+        self.flat = self.stored.reshape(-1, signal.channels)
         """All values, axis 0 slowest."""
-
-    def raster(self) -> Float[Tensor, "*shape c"]:
-        """All of them, in their grid."""
-        return self.of(self._values)
 
     def of(self, values: Tensor) -> Tensor:
         """Stored values in [-1, 1]."""
@@ -76,7 +72,7 @@ class SignalJob(FieldJob):
         if isinstance(field, Asmr) and field.cells == tuple(signal.shape):
             self.walk = CellWalk(field, self.seed, most)
             self.points_per_step = self.walk.points_per_step
-            self._nested = field.to_nested(self.targets.raster(), self.walk.depth)
+            self._nested = field.to_nested(self.targets.stored, self.walk.depth)
             return
         self.turns = -(-self.count // most)
         """Batches of a pass."""
@@ -101,17 +97,16 @@ class SignalJob(FieldJob):
         """Places of a step's values in flat order. Each pass takes each value once, in an order of its own."""
         index, turn = divmod(step, self.turns)
         if self._order[0] != index:
-            if self.turns == 1:
-                order = torch.arange(self.count)
-            else:
-                order = torch.from_numpy(np.random.default_rng([self.seed, index]).permutation(self.count))
+            order = torch.arange(self.count, dtype=torch.int32 if self.count < 1 << 31 else torch.int64)
+            if self.turns > 1:
+                np.random.default_rng([self.seed, index]).shuffle(order.numpy())
             self._order = (index, order)
         order = self._order[1]
         return order[self.count * turn // self.turns : self.count * (turn + 1) // self.turns]
 
     def _errors(self, index: Int[Tensor, " n"]) -> dict[str, Tensor]:
         """The losses at these values."""
-        device = self.run_on.device
+        index, device = index.long(), self.run_on.device
         x = centres(index, self.targets.shape).to(device)
         target = self.targets.of(self.targets.flat[index]).to(device)
         if self._segments is not None and isinstance(self.field, NeuralExperts):
@@ -128,7 +123,7 @@ class SignalJob(FieldJob):
         assert self.walk is not None and isinstance(self.field, Asmr)
         rows = self.walk.rows(step)
         value = self.field.nested(self.walk.depth, rows.to(self.run_on.device))
-        target = self._nested[rows].to(value.device)
+        target = self.targets.of(self._nested[rows]).to(value.device)
         return self.walk.mean((value - target).square().mean(dim=-1), rows)
 
 

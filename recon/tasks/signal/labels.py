@@ -48,12 +48,13 @@ def labels_of(settings: SignalSettings, signal: Signal, segments: Segments | Non
 
 def clusters(signal: Signal, count: int, seed: int) -> Int[np.ndarray, "*shape"]:
     """k-means of the values themselves (Neural Experts, Table 6), each place by its nearest centre."""
-    values = signal.normalised().reshape(-1, signal.channels)
+    values = signal.values.reshape(-1, signal.channels)
     rng = np.random.default_rng(seed)
     chosen = values if len(values) <= FITTED else values[rng.choice(len(values), FITTED, replace=False)]
-    centres, _ = kmeans2(chosen.astype(np.float64), count, iter=50, minit="++", rng=rng, missing="warn")
+    points = signal.normalised(chosen).astype(np.float64)
+    centres, _ = kmeans2(points, count, iter=50, minit="++", rng=rng, missing="warn")
     labels = np.empty(len(values), np.int64)
     for start in range(0, len(values), FITTED):
-        part = values[start : start + FITTED]
+        part = signal.normalised(values[start : start + FITTED])
         labels[start : start + FITTED] = ((part[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     return labels.reshape(signal.shape)

@@ -16,8 +16,10 @@ from recon.tasks.preflight import Needs
 from recon.tasks.signal.job import AT_ONCE, SignalJob
 from recon.tasks.signal.run import Plan, build
 
-PER_VALUE = 16
-"""Bytes of each value of the signal at the end: truth and reconstruction as float32, and the differences."""
+PER_VALUE = 4
+"""Bytes of each value of the reconstruction, in float32;"""
+COPIES = 3
+"""and of values as they are stored: rounded, as the writer of the file holds them, and packed."""
 
 
 def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
@@ -25,8 +27,8 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
     settings, device = plan.settings, bench.run_on.device
     with torch.random.fork_rng(devices=[]):
         field = build(plan, signal).to(device)
-    held, values = memory.own_bytes(), math.prod(signal.shape) * signal.channels
-    parameters, points = list(field.parameters()), min(settings.train.batch, math.prod(signal.shape))
+    held, count = memory.own_bytes(), math.prod(signal.shape)
+    parameters, points = list(field.parameters()), min(settings.train.batch, count)
     held_at_once = min(points, AT_ONCE)
     if isinstance(field, Asmr):
         job = SignalJob(field, signal, bench.run_on, settings)
@@ -43,10 +45,12 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
 
         cost = preflight.try_out(parameters, loss, device)
     training = preflight.peak_of_training([field], cost.bytes_per_point * held_at_once)
+    order = signal.values.nbytes + count if isinstance(field, Asmr) else 4 * count
+    end = PER_VALUE * count * signal.channels + COPIES * signal.values.nbytes
     managers = settings.pretrain.steps * cost.step(settings.pretrain.batch) if settings.pretrains else 0.0
     again = 4 / 3 if points > held_at_once else 1.0  # parts of a batch are evaluated once more for their gradients
     return Needs(
-        memory=held + max(training, float(PER_VALUE * values)),
+        memory=held + order + max(training, float(end)),
         disk=preflight.checkpoints([field]) + 2.0 * signal.values.nbytes + 20 * 2**20,
         seconds=settings.train.steps * cost.step(points) * again + managers,
         lower="--train.batch or the field's size (--field. flags)",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from matplotlib.figure import Figure
 
+from recon.metrics.signal import Normalise
 from recon.rendering.depth_picture import colour_picture, error_heat
 from recon.rendering.picture import categorical_colors, contact_sheet, write_png
 from recon.scenes.images import shrink
@@ -21,6 +22,8 @@ FRAMES = 4
 """Of a film, spread over it."""
 LEAST = 256
 """Pixels along the longer side of a picture at least, where whole pixels can be enlarged."""
+BAND = 1 << 19
+"""Pixels of the large picture that are made small at a time."""
 WINDOW = 512
 """Samples of a spectrogram's window."""
 
@@ -28,19 +31,20 @@ WINDOW = 512
 def draw(fitted: Fitted, pred: Float[np.ndarray, "*shape c"], folder: Path) -> dict[str, str]:
     """Pictures of what was learned (normalised values on the signal's grid); their names and files."""
     folder.mkdir(exist_ok=True)
-    signal, true = fitted.signal, fitted.signal.normalised()
+    signal = fitted.signal
     found: dict[str, str] = {}
     if signal.kind == "sound":
+        true = signal.normalised()
         names = {"wave": _wave(fitted, pred, true), "spectrogram": _spectrogram(pred, true, signal.rate)}
         for name, figure in names.items():
             figure.savefig(folder / f"{name}.png", dpi=110)
             found[name] = f"images/{name}.png"
         return found
-    frames = _spread(len(true)) if signal.kind == "video" else [None]
+    frames = _spread(len(pred)) if signal.kind == "video" else [None]
     panels: list[UInt8[np.ndarray, "h w 3"]] = []
     for frame in frames:
-        a, b = (true, pred) if frame is None else (true[frame], pred[frame])
-        panels += _compared(a, b)
+        stored, learned = (x if frame is None else x[frame] for x in (signal.values, pred))
+        panels += _compared(stored, learned, signal.normalised)
     labels = ["truth", "reconstruction", "error"] * len(frames)
     write_png(folder / "compare.png", contact_sheet(panels, 3, labels))
     found["compare"] = "images/compare.png"
@@ -64,17 +68,24 @@ def as_rgb(values: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
     return np.array(np.broadcast_to(colour, (*colour.shape[:2], 3)), np.float32)
 
 
-def _compared(true: Float[np.ndarray, "h w c"], pred: Float[np.ndarray, "h w c"]) -> list[UInt8[np.ndarray, "a b 3"]]:
-    a, b = as_rgb(true), as_rgb(pred)
-    heat = error_heat(torch.from_numpy(b), torch.from_numpy(a))
-    return [_fitting(colour_picture(torch.from_numpy(x))) for x in (a, b)] + [_fitting(heat)]
+def _compared(
+    stored: Shaped[np.ndarray, "h w c"], pred: Float[np.ndarray, "h w c"], normalise: Normalise
+) -> list[UInt8[np.ndarray, "a b 3"]]:
+    """Truth, reconstruction and error. Large ones are made small band by band: whole ones would take 7 GiB."""
+    factor = -(-max(pred.shape[:2]) // SIDE)
+    rows = factor * max(1, BAND // (factor * pred.shape[1]))
+    panels: list[list[np.ndarray]] = [[], [], []]
+    for start in range(0, len(pred), rows):
+        part = slice(start, start + rows)
+        a, b = (torch.from_numpy(as_rgb(x)) for x in (normalise(stored[part]), pred[part]))
+        for panel, shown in zip(panels, (colour_picture(a), colour_picture(b), error_heat(b, a)), strict=True):
+            panel.append(shrink(shown, factor))
+    return [_enlarged(np.concatenate(panel)) for panel in panels]
 
 
-def _fitting(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:
-    longest = max(picture.shape[:2])
-    if longest > SIDE:
-        return shrink(picture, -(-longest // SIDE))
-    factor = max(1, LEAST // longest)
+def _enlarged(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:
+    """By whole pixels, where it is very small."""
+    factor = max(1, LEAST // max(picture.shape[:2]))
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
@@ -87,7 +98,7 @@ def _shown_shape(shape: Sequence[int]) -> tuple[int, int]:
 def _labelled(fitted: Fitted, part, shape: Sequence[int]) -> UInt8[np.ndarray, "a b 3"]:
     labels = fitted.labels(part, shape).reshape(shape[-2:])
     colours = categorical_colors(labels.ravel(), part.count).reshape(*labels.shape, 3)
-    return _fitting(np.ascontiguousarray(colours))
+    return _enlarged(np.ascontiguousarray(colours))
 
 
 def _spread(count: int) -> list[int]:

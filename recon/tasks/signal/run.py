@@ -140,7 +140,7 @@ def _pretrain(field: Field, plan: Plan, signal: Signal, run: Run, bench: Bench) 
     labels = labels_of(settings, signal, stored_segments(run.folder))
     if labels is not None and isinstance(field, NeuralExperts):
         field.set_labels(labels.to(bench.run_on.device))
-        facts["labels"] = hashlib.sha256(labels.numpy().tobytes()).hexdigest()
+        facts["labels"] = hashlib.sha256(labels.numpy().data).hexdigest()
     how = Pretraining(settings.pretrain, facts, settings.train.seed, uniform_points(len(signal.shape)))
     return pretrain(field, settings.field, how, run, bench)
 

@@ -41,18 +41,19 @@ class Scores:
 
 def score(pred: Float[np.ndarray, "*shape c"], signal: Signal) -> Scores:
     """Normalised values on the signal's grid against the truth."""
-    true = signal.normalised()
-    error = squared_error(pred, true)
+    true, unit = signal.values, signal.normalised
+    error = squared_error(pred, true, unit)
     if signal.kind == "sound":
-        values = {"psnr": psnr_of(error), "snr": snr(error, true), "mse": error, "mse_1e4": 1e4 * error}
+        values = {"psnr": psnr_of(error), "snr": snr(error, unit()), "mse": error, "mse_1e4": 1e4 * error}
         return Scores(values, dict(SOUND_DEFINITIONS), [{"signal": signal.name, **values}])
-    values = {"psnr": psnr_of(error), "ssim": None, "psnr_paper": psnr_paper(error, float(true.max())), "mse": error}
+    brightest = unit(true.max(keepdims=True)).item()
+    values = {"psnr": psnr_of(error), "ssim": None, "psnr_paper": psnr_paper(error, brightest), "mse": error}
     if signal.kind == "image":
-        values["ssim"] = ssim_of(pred, true)
+        values["ssim"] = ssim_of(pred, true, unit)
         definitions = {name: DEFINITIONS[name] for name in values}
         return Scores(values, definitions, [{"signal": signal.name, **values}])
     rows = [
-        {"frame": frame, "psnr": psnr_of(squared_error(a, b)), "ssim": ssim_of(a, b)}
+        {"frame": frame, "psnr": psnr_of(squared_error(a, b, unit)), "ssim": ssim_of(a, b, unit)}
         for frame, (a, b) in enumerate(zip(pred, true, strict=True))
     ]
     found = [row["ssim"] for row in rows if row["ssim"] is not None]
