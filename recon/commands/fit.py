@@ -50,7 +50,8 @@ class Fit(Machine):
     square: bool = False
     """Pictures, films: the square in the middle alone."""
     segments: str | None = None
-    """Who speaks when (JSON of times), or what lies where (a picture of labels): neural-experts give each an expert."""
+    """Who speaks when (JSON of times), or what lies where (a picture of labels, as large as what is learned):
+    neural-experts give each an expert."""
     steps: int | None = None
     """Optimiser steps; rescales every stage and schedule of the preset."""
     stop_after: int | None = None

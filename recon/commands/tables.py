@@ -18,7 +18,7 @@ from recon.files import printable
 from recon.report.page import write_report
 from recon.studies.compare.results import as_text
 from recon.studies.tables import TABLES
-from recon.studies.tables.order import FINDERS, Order, Recipe, chosen_data, chosen_rows
+from recon.studies.tables.order import Order, Recipe, chosen_data, chosen_rows, is_here
 from recon.studies.tables.run import Done, run_all
 from recon.studies.tables.write import lines, write
 from recon.tasks.bench import Bench
@@ -45,7 +45,7 @@ class Tables(Machine):
     """Optimiser and learning rates: the paper's, made for its number of steps, or those of the quick presets, made for
     few."""
     downscale: int = 1
-    """Pictures, films, scenes: average so many pixels along each side into one, beside what the paper shrinks."""
+    """Pictures, films, scenes: so many pixels along each side become one, beside what the paper shrinks."""
     seed: int = 0
     """Of weights and batches."""
     out: Path | None = None
@@ -92,12 +92,15 @@ def _order(flags: Tables) -> tuple[Order, list[str]]:
     if flags.table not in TABLES:
         raise ValueError(f"there is no table '{flags.table}'; {nearest_of(flags.table, list(TABLES))}")
     table = TABLES[flags.table]
+    if flags.downscale > 1 and table.task in ("sdf", "occ"):
+        raise ValueError(f"--downscale is for pictures, films and scenes; {flags.table} is about shapes")
     rows = chosen_rows(table, _words(flags.rows))
     data, missing = chosen_data(table, _words(flags.data))
     length = f"steps-{flags.steps_scale:g}" + ("-quick" if flags.recipe == "quick" else "")
     length += f"-downscale-{flags.downscale}" * (flags.downscale > 1) + f"-seed-{flags.seed}" * (flags.seed != 0)
     folder = (flags.out or renders() / "tables" / flags.table / length).absolute()
     how = {"scale": flags.steps_scale, "recipe": flags.recipe, "downscale": flags.downscale, "seed": flags.seed}
+    how["threads"] = flags.threads
     return Order(flags.table, table, rows, data, folder, **how), missing
 
 
@@ -123,7 +126,7 @@ def _list(flags: Tables) -> int:
     """All tables, with their networks and data, and which of these are here."""
     found = []
     for name, table in TABLES.items():
-        here = [datum.name for datum in table.data if _here(table.task, datum.find)]
+        here = [datum.name for datum in table.data if is_here(table.task, datum)]
         rows = [row.name for row in table.rows]
         found.append({"table": name, "title": table.title, "task": table.task, "rows": rows, "data": here,
                       "missing": [datum.name for datum in table.data if datum.name not in here]})  # fmt: skip
@@ -135,11 +138,3 @@ def _list(flags: Tables) -> int:
         print(f"{'':<18} data: {', '.join(one['data']) or 'none is here'}"
               + (f" (not here: {', '.join(one['missing'])})" if one["missing"] else ""))  # fmt: skip
     return 0
-
-
-def _here(task: str, name: str) -> bool:
-    try:
-        FINDERS[task](name)
-    except FileNotFoundError:
-        return False
-    return True

@@ -38,6 +38,8 @@ def test_pictures_are_learned_by_each_network_and_done_once(recon, picture, home
     assert "SIREN (3)" in text and "31.44" in text and (folder / "asmr-3" / "waves" / "report.html").is_file()
     again = recon(*asked, "--json")
     assert again.err.count("done before") == 2 and again.json["rows"] == made.json["rows"]
+    for name in ("siren-3", "asmr-3"):
+        assert recon("eval", folder / name / "waves", "--json").code == 0
     shown = recon(*asked)
     assert "network" in shown.out and "table.md" in shown.out
     assert not (home / "renders" / "latest").exists()
@@ -124,11 +126,26 @@ def test_all_tables_are_listed_with_what_is_here(recon, monkeypatch):
         (("asmr-2", "--data", "none.png"), "none.png"),
         (("asmr-2", "--steps-scale", "0"), "--steps-scale must be positive"),
         (("asmr-2", "--recipe", "mine"), "recipe"),
+        (("asmr-6", "--downscale", "2"), "is about shapes"),
     ],
 )
 def test_what_makes_no_table_is_refused(recon, words, what):
     done = recon("tables", *words)
     assert done.code == 2 and what in done.err and "Traceback" not in done.err
+
+
+def test_runs_of_fields_without_a_preset_of_their_paper_s_can_be_opened(recon, picture, home):
+    made = recon("tables", "asmr-2", "--rows", "kilonerf-3", "--data", picture, *FEW, "--out", home / "t")
+    assert made.code == 0, made.err
+    assert recon("eval", home / "t" / "kilonerf-3" / "waves", "--json").code == 0
+
+
+def test_other_data_of_the_same_name_are_not_taken_for_these(recon, picture, home):
+    asked = ("tables", "asmr-2", "--rows", "asmr-3", "--data", picture, *FEW, "--json")
+    assert recon(*asked).code == 0
+    Image.fromarray(np.zeros((12, 16), np.uint8)).save(picture)
+    other = recon(*asked)
+    assert other.code == 4 and "learned other data of this name" in other.err
 
 
 def test_runs_of_other_settings_are_not_taken_for_these(recon, picture, home):

@@ -30,7 +30,14 @@ SIZES = {
     "loe-2": Size((300, 512, 512), 3),
 }
 """Of the papers' own data."""
-LOOSE = {"fourier": 0.17, "fourier-experts": 0.1, "fourier-wider": 0.08, "loe-1": 0.04, "siren-large": 0.06}
+LOOSE = {
+    "fourier": 0.17,
+    "fourier-experts": 0.1,
+    "fourier-wider": 0.08,
+    "loe-1": 0.04,
+    "interleaved": 0.5,
+    "siren-large": 0.06,
+}
 """Parameters that the papers print otherwise, each for a reason that a note or PAPERS.md gives."""
 CELLS = [(name, row) for name, table in TABLES.items() for row in table.rows if table.task != "nerf"]
 
@@ -135,6 +142,26 @@ def test_a_file_of_one_s_own_is_other_data(there):
         chosen_data(a_table(), ("none.png",))
 
 
+def test_files_of_one_stem_have_names_of_their_own_and_none_is_taken_twice(there):
+    there |= {"a/x.png", "b/x.png", "x"}
+    found, _ = chosen_data(a_table(), ("x", "a/x.png", "b/x.png", "a/x.png"))
+    assert len(found) == 3 == len({datum.name for datum in found})
+    assert found[0].name == "x" and all(datum.name.startswith("x-") for datum in found[1:])
+
+
+def test_means_of_a_part_of_the_shapes_are_about_other_data():
+    table = TABLES["neural-experts-4"]
+    assert table.own_data == 4 and TABLES["loe-1"].own_data == 1 and TABLES["neural-experts-1"].own_data == 24
+
+
+def test_the_interleaved_network_parts_the_pixels_of_pluto():
+    (row,) = (row for row in TABLES["loe-1"].rows if row.name == "interleaved")
+    config = replace(row.settings(Size((8192, 8192), 3)).field, width=2)
+    field, pixels = config.build(2, 3), torch.arange(64) * 131 % 8192
+    x = ((pixels + 0.5) / 4096 - 1)[:, None].expand(-1, 2).contiguous()
+    assert len(field.nearest(field.unit(x), 3).unique()) > 1
+
+
 def test_rows_keep_the_table_s_order_and_unknown_ones_are_told_the_nearest():
     table = a_table(a_row("first"), a_row("second"))
     assert [row.name for row in chosen_rows(table, ("second", "first"))] == ["first", "second"]
@@ -157,11 +184,11 @@ def test_steps_schedules_and_pretraining_are_scaled_and_the_recipe_replaces_the_
     assert quick.train.batch == given.train.batch and quick.field == given.field
 
 
-def test_a_row_about_some_data_runs_on_those_and_on_files_of_one_s_own():
+def test_a_row_about_some_data_runs_on_those_alone():
     x, y, mine = Datum("x", "x"), Datum("y", "y"), Datum("mine", "mine", "the paper's")
     table = a_table(a_row("a"), a_row("b", only=("y",)))
     cells = [(row.name, datum.name) for row, datum in an_order(table, (x, y, mine)).cells()]
-    assert cells == [("a", "x"), ("a", "y"), ("b", "y"), ("a", "mine"), ("b", "mine")]
+    assert cells == [("a", "x"), ("a", "y"), ("b", "y"), ("a", "mine")]
 
 
 def test_a_field_s_name_is_that_of_its_kind():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -61,7 +62,7 @@ class SignalArena:
     def pilot(self, name: str, settings: SignalSettings, bench: Bench, steps: int) -> float:
         """See Arena. A step of pretraining is taken to cost as much as one of training with as many values."""
         pretrained = settings.pretrain.steps * settings.pretrain.batch if settings.pretrains else 0
-        share = pretrained / (settings.train.steps * settings.train.batch)
+        share = pretrained / (settings.train.steps * min(settings.train.batch, math.prod(self.signal.shape)))
         settings = replace(settings.with_steps(steps), pretrain=PretrainConfig())
         watch = Stopwatch(steps)
         with tempfile.TemporaryDirectory() as folder:

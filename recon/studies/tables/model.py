@@ -63,7 +63,6 @@ class Row:
     """Data that it is about, where not all."""
     segments: str = ""
     """A file beside the datum's own, for the segments of which experts are trained."""
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,9 @@ class Table:
     notes: tuple[str, ...] = ()
 
     @property
-    def pooled(self) -> bool:
-        """Whether the paper prints means over its data."""
-        return any(MEAN in row.printed for row in self.rows)
-
-    @property
     def own_data(self) -> int:
-        """How many data the paper's own numbers are about."""
-        return sum(not datum.instead_of for datum in self.data)
+        """How many data the paper's means are over."""
+        return sum(not datum.stand_in for datum in self.data)
 
 
 def means(score: str, other: str = "") -> Callable[..., dict[str, dict[str, Printed]]]:

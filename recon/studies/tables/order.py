@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,12 +40,14 @@ class Order:
     downscale: int = 1
     """Of pictures, films and scenes, beside what the paper shrinks."""
     seed: int = 0
+    threads: int = 0
+    """Of a CPU, as they were asked for."""
 
     def cells(self) -> Iterator[tuple[Row, Datum]]:
         """Runs in the order in which they are made: all rows on a datum, then the next."""
         for datum in self.data:
             for row in self.rows:
-                if not row.only or datum.name in row.only or datum.name not in {d.name for d in self.table.data}:
+                if not row.only or datum.name in row.only:
                     yield row, datum
 
     def place(self, row: Row, datum: Datum) -> Path:
@@ -97,10 +100,12 @@ def chosen_data(table: Table, names: Sequence[str]) -> tuple[tuple[Datum, ...], 
     stands in for them. And what is missing. FileNotFoundError where nothing is there."""
     known, find = {datum.name: datum for datum in table.data}, FINDERS[table.task]
     if names:
-        found = tuple(known.get(name) or Datum(Path(name).stem, name, "the paper's data") for name in names)
-        for datum in found:
+        found = []
+        for name in dict.fromkeys(names):
+            datum = known.get(name) or _own(name, {one.name for one in (*table.data, *found)})
             find(datum.find)  # raises, with what to do
-        return found, []
+            found.append(datum)
+        return tuple(found), []
     there, missing = [], []
     for datum in table.data:
         (there if _is_there(datum, find) else missing).append(datum)
@@ -112,6 +117,20 @@ def chosen_data(table: Table, names: Sequence[str]) -> tuple[tuple[Datum, ...], 
         )
     found = tuple(datum for datum in there if not (own and datum.stand_in))
     return found, [datum.find for datum in missing if not datum.instead_of]
+
+
+def _own(name: str, taken: set[str]) -> Datum:
+    """A file of a person's own, under a name that no other datum has."""
+    path = Path(name).expanduser()
+    stem = path.resolve().stem or "data"
+    if stem in taken:
+        stem += "-" + hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:8]
+    return Datum(stem, name, "the paper's data")
+
+
+def is_here(task: str, datum: Datum) -> bool:
+    """Whether a table's datum is found."""
+    return _is_there(datum, FINDERS[task])
 
 
 def _is_there(datum: Datum, find: Any) -> bool:

@@ -15,11 +15,14 @@ from recon.signals.prepare import prepared
 from recon.signals.read import read_signal
 from recon.signals.segments import read_segments
 from recon.signals.signal import Signal
+from recon.signals.store import read_store
 from recon.studies.tables.model import Datum, Row, Size
 from recon.studies.tables.order import Order, field_name_of
 from recon.tasks.bench import Bench
 from recon.tasks.named_scene import named_scene
+from recon.tasks.nerf import reference as scene_reference
 from recon.tasks.nerf import run as scenes
+from recon.tasks.shape import reference as shape_reference
 from recon.tasks.shape import run as shapes
 from recon.tasks.signal import run as signals
 from recon.training.loop import Outcome
@@ -69,6 +72,8 @@ def _run(order: Order, task: _Task, row: Row, datum: Datum, bench: Bench) -> Don
         began = (run.folder / CONFIG).is_file()
         if began:
             _refuse_other_settings(run, learn.settings)
+            if not learn.same_data(run):
+                raise ValueError(f"{run.folder} learned other data of this name; give --out, or remove it")
             if (run.folder / METRICS).is_file() and (metrics := run.read_metrics()).get("status") in (
                 "done",
                 "diverged",
@@ -81,8 +86,10 @@ def _run(order: Order, task: _Task, row: Row, datum: Datum, bench: Bench) -> Don
         if outcome.status in ("interrupted", "stopped"):
             raise KeyboardInterrupt
         return Done(row, datum, finish())
-    except OSError:
-        raise
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise
+        reason = str(error)[:300]
     except Exception as error:  # whatever a network may raise on data that it was not made for
         if os.environ.get("RECON_DEBUG"):
             raise
@@ -107,6 +114,8 @@ class _Learn:
     settings: dict[str, Any]
     start: Callable[[Run], object]
     fit: Callable[[Run, bool], tuple[Outcome, Callable[[], dict[str, Any]]]]
+    same_data: Callable[[Run], bool]
+    """Whether a run that is there learned this datum."""
 
 
 class _Task(Protocol):
@@ -129,10 +138,10 @@ class _Signals:
         self._held: tuple[str, Signal] | None = None
 
     def take(self, datum: Datum, bench: Bench) -> None:
-        if self._held is None or self._held[0] != datum.name:
+        if self._held is None or self._held[0] != datum.find:
             how = self.order.table.prepare
             how = replace(how, downscale=how.downscale * self.order.downscale)
-            self._held = datum.name, prepared(read_signal(find_signal(datum.find)), how)
+            self._held = datum.find, prepared(read_signal(find_signal(datum.find)), how)
             bench.say(f"{self._held[1].kind} of {' x '.join(map(str, self._held[1].shape))}")
 
     def plan(self, row: Row, datum: Datum, bench: Bench) -> _Learn:
@@ -143,7 +152,7 @@ class _Signals:
         settings = self.order.settings(row, given, name, signal.kind)
         path = find_signal(datum.find)
         inputs = {"signal": str(path.absolute())}
-        plan = signals.Plan(signal.kind, name, "paper", settings, bench.run_on.precision, inputs=inputs)
+        plan = signals.Plan(signal.kind, name, "paper", settings, bench.run_on.precision, self.order.threads, inputs)
         segments = read_segments(path.with_name(row.segments), signal) if row.segments else None
 
         def fit(run: Run, resume: bool) -> tuple[Outcome, Callable[[], dict[str, Any]]]:
@@ -153,7 +162,10 @@ class _Signals:
         def start(run: Run) -> object:
             return signals.start(plan, signal, bench, run.folder, segments=segments, latest=False)
 
-        return _Learn(plan.as_settings(), start, fit)
+        def same(run: Run) -> bool:
+            return read_store(run.folder).content_hash() == signal.content_hash()
+
+        return _Learn(plan.as_settings(), start, fit, same)
 
 
 class _Shapes:
@@ -164,9 +176,9 @@ class _Shapes:
         self._held: tuple[str, Any] | None = None
 
     def take(self, datum: Datum, bench: Bench) -> None:
-        if self._held is None or self._held[0] != datum.name:
+        if self._held is None or self._held[0] != datum.find:
             bench.say(f"reading {datum.find}")
-            self._held = datum.name, load(datum.find, centre="mean" if self.order.table.task == "sdf" else "box")
+            self._held = datum.find, load(datum.find, centre="mean" if self.order.table.task == "sdf" else "box")
 
     def plan(self, row: Row, datum: Datum, bench: Bench) -> _Learn:
         assert self._held is not None
@@ -174,8 +186,8 @@ class _Shapes:
         given = row.settings(Size((), 1))
         name = field_name_of(given.field)
         settings = self.order.settings(row, given, name, None)
-        precision = bench.run_on.precision
-        plan = shapes.Plan(task, name, "paper-large", settings, "paper", precision, inputs={"shape": datum.find})
+        how = bench.run_on.precision, self.order.threads, {"shape": datum.find}
+        plan = shapes.Plan(task, name, "paper-large", settings, "paper", *how)
 
         def fit(run: Run, resume: bool) -> tuple[Outcome, Callable[[], dict[str, Any]]]:
             fitted, outcome = shapes.fit(plan, shape, run, bench, resume=resume)
@@ -184,7 +196,10 @@ class _Shapes:
         def start(run: Run) -> object:
             return shapes.start(plan, shape, bench, run.folder, latest=False)
 
-        return _Learn(plan.as_settings(), start, fit)
+        def same(run: Run) -> bool:
+            return shape_reference.read_reference(run.folder).content_hash() == shape.content_hash()
+
+        return _Learn(plan.as_settings(), start, fit, same)
 
 
 class _Scenes:
@@ -195,8 +210,8 @@ class _Scenes:
         self._held: tuple[str, Any] | None = None
 
     def take(self, datum: Datum, bench: Bench) -> None:
-        if self._held is None or self._held[0] != datum.name:
-            self._held = datum.name, named_scene(datum.find, self.order.downscale, bench.say)
+        if self._held is None or self._held[0] != datum.find:
+            self._held = datum.find, named_scene(datum.find, self.order.downscale, bench.say)
 
     def plan(self, row: Row, datum: Datum, bench: Bench) -> _Learn:
         assert self._held is not None
@@ -205,7 +220,7 @@ class _Scenes:
         name = field_name_of(given.field)
         settings = self.order.settings(row, given, name, None)
         inputs = {"scene": datum.find, "downscale": self.order.downscale}
-        plan = scenes.Plan(name, "paper", settings, bench.run_on.precision, inputs=inputs)
+        plan = scenes.Plan(name, "paper", settings, bench.run_on.precision, self.order.threads, inputs)
 
         def fit(run: Run, resume: bool) -> tuple[Outcome, Callable[[], dict[str, Any]]]:
             fitted, outcome = scenes.fit(plan, scene, run, bench, resume=resume)
@@ -214,7 +229,10 @@ class _Scenes:
         def start(run: Run) -> object:
             return scenes.start(plan, scene, space_for(scene, "auto"), self.order.downscale, run.folder, latest=False)
 
-        return _Learn(plan.as_settings(), start, fit)
+        def same(run: Run) -> bool:
+            return scene_reference.read_reference(run.folder).fits(scene)
+
+        return _Learn(plan.as_settings(), start, fit, same)
 
 
 TASKS: dict[str, Callable[[Order], _Task]] = {"fit": _Signals, "sdf": _Shapes, "occ": _Shapes, "nerf": _Scenes}

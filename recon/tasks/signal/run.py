@@ -231,7 +231,15 @@ def plan_of(config: Mapping[str, Any], where: Path) -> tuple[Plan, list[str]]:
     try:
         kind = kind if kind in DEFAULT_FIELD else "image"
         name = name if name in PRESETS else "quick"
-        settings, misfits = from_plain(preset(kind, name, field_name), saved)
+        settings, misfits = from_plain(_defaults(kind, name, field_name), saved)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{where}: its config.json holds settings that can't be used: {error}") from None
     return Plan(kind, field_name, name, settings, *how, inputs_of(config)), misfits_in_words(config, misfits)
+
+
+def _defaults(kind: Kind, name: Preset, field_name: str) -> SignalSettings:
+    """What saved settings are laid over; not every field of `recon tables` has a preset of its paper's."""
+    try:
+        return preset(kind, name, field_name)
+    except ValueError:
+        return preset(kind, "quick", field_name)
