@@ -71,16 +71,17 @@ def as_rgb(values: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
 def _compared(
     stored: Shaped[np.ndarray, "h w c"], pred: Float[np.ndarray, "h w c"], normalise: Normalise
 ) -> list[UInt8[np.ndarray, "a b 3"]]:
-    """Truth, reconstruction and error. Large ones are made small band by band: whole ones would take 7 GiB."""
+    """Truth, reconstruction and error. Large ones are made small band by band: whole, they took 7 GiB."""
     factor = -(-max(pred.shape[:2]) // SIDE)
     rows = factor * max(1, BAND // (factor * pred.shape[1]))
-    panels: list[list[np.ndarray]] = [[], [], []]
+    # Made at once: small arrays that outlive the large ones between them keep glibc from using that room again (0.7 GiB).
+    panels = [np.empty((len(pred) // factor, pred.shape[1] // factor, 3), np.uint8) for _ in range(3)]
     for start in range(0, len(pred), rows):
-        part = slice(start, start + rows)
+        part, to = slice(start, start + rows), slice(start // factor, (start + rows) // factor)
         a, b = (torch.from_numpy(as_rgb(x)) for x in (normalise(stored[part]), pred[part]))
         for panel, shown in zip(panels, (colour_picture(a), colour_picture(b), error_heat(b, a)), strict=True):
-            panel.append(shrink(shown, factor))
-    return [_enlarged(np.concatenate(panel)) for panel in panels]
+            panel[to] = shrink(shown, factor)
+    return [_enlarged(panel) for panel in panels]
 
 
 def _enlarged(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:
