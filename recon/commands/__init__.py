@@ -21,7 +21,7 @@ COMMANDS: dict[str, Command] = {
     "fit": Command("fit", "learn a picture, a sound or a film", "recon fit --signal photo.png --field asmr"),
     "eval": Command("evaluate", "scores of a run, or of any two meshes", "recon eval mesh PREDICTED.ply TRUE.ply"),
     "render": Command(
-        "render", "films and pictures of a scene run", "recon render latest --path orbit --what rgb,depth"
+        "render", "films of a scene run, or a signal at any size", "recon render latest --path orbit --what rgb,depth"
     ),
     "export": Command("export", "the mesh of a run (or points, or cameras)", "recon export latest --format glb"),
     "report": Command("report", "one page about a run, or about several side by side", "recon report latest"),
@@ -32,6 +32,9 @@ COMMANDS: dict[str, Command] = {
         "compare",
         "fields on the same data within one budget, or finished runs",
         "recon compare --task sdf --fields siren loe hash-grid --budget params",
+    ),
+    "tables": Command(
+        "tables", "a table of a paper run again, its numbers beside ours", "recon tables asmr-2 --steps-scale 0.05"
     ),
     "fields": Command("fields", "the networks, where they come from and what they cost", "recon fields --papers"),
     "data": Command("data", "fetch sets, check scenes, make scenes from meshes", "recon data check path/to/folder"),

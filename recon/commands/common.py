@@ -112,12 +112,13 @@ def shape_or_scene(run: Run, instead: str) -> Literal["shape", "scene"]:
     return kind
 
 
-def refuse_flags(flags: Any, names: Iterable[str], run: Run, kind: str) -> None:
-    """ValueError where a flag was given (differs from its default) that makes no sense for this kind of run."""
+def refuse_flags(flags: Any, names: Iterable[str], run: Run, kind: str, others: str = "") -> None:
+    """ValueError where a flag was given (differs from its default) that makes no sense for this kind of run, but for
+    `others`."""
+    others = others or {"shape": "a scene", "scene": "a shape"}.get(kind, "others")
     for name in names:
         if getattr(flags, name) != getattr(type(flags), name):
-            flag, other = f"--{name.replace('_', '-')}", {"shape": "a scene", "scene": "a shape"}.get(kind, "others")
-            raise ValueError(f"{flag} is for runs of {other}; {run.folder} is one of a {kind}")
+            raise ValueError(f"--{name.replace('_', '-')} is for runs of {others}; {run.folder} is one of a {kind}")
 
 
 def say(line: str) -> None:

@@ -14,11 +14,13 @@ from recon.commands.common import be_quiet, nearest_of, print_json, refuse_missp
 from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.commands.report import report_of
-from recon.data.find import FIGURINES, cache_home
+from recon.data.find import FIGURINES, cache_home, find_signal
 from recon.data.load import load
 from recon.fields import FIELDS
 from recon.files import printable
 from recon.scenes.region import space_for
+from recon.signals.prepare import Preparation, prepared
+from recon.signals.read import read_signal
 from recon.studies.compare.arena import Arena, Failed, Finished
 from recon.studies.compare.budget import Kind, budget_of
 from recon.studies.compare.contest import prepare, run_all
@@ -28,14 +30,16 @@ from recon.studies.compare.record import FILES, PICTURE, new_folder, write_conte
 from recon.studies.compare.results import Row, as_text, cells
 from recon.studies.compare.scenes import SceneArena
 from recon.studies.compare.shapes import ShapeArena
+from recon.studies.compare.signals import SignalArena
 from recon.tasks.bench import Bench
 from recon.tasks.named_scene import named_scene
 from recon.tasks.nerf.settings import PRESETS as SCENE_PRESETS
 from recon.tasks.nerf.settings import preset as scene_preset
 from recon.tasks.shape.settings import PRESETS as SHAPE_PRESETS
 from recon.tasks.shape.settings import preset as shape_preset
+from recon.tasks.signal.settings import PRESETS as SIGNAL_PRESETS
 
-TASKS = ("sdf", "occ", "nerf")
+TASKS = ("sdf", "occ", "nerf", "fit")
 DEFAULT_SHAPE = "idol"
 FAILED, INTERRUPTED = 4, 130
 """Exit codes: a run came to nothing; a person stopped it."""
@@ -53,8 +57,10 @@ class Compare(Machine):
     """sdf, occ: a file, a name in datasets/ or the folders of RECON_DATA, or a procedural shape; default idol."""
     scene: str | None = None
     """nerf: a folder of posed pictures, a name in datasets/ or the folders of RECON_DATA; default figurines."""
+    signal: str | None = None
+    """fit: a picture, a sound, a film, or a name of one in datasets/ or the folders of RECON_DATA."""
     downscale: int = 1
-    """nerf: average this many pixels of the files along each side into one."""
+    """nerf, fit: this many pixels of the files along each side become one."""
     voxels: Literal["on", "off"] = "off"
     """nerf: a voxel stage before every field, or before none."""
     params: float | None = None
@@ -76,7 +82,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     del name
     task, rest = take_name(argv, "--task", TASKS)
     kind, rest = take_name(rest, "--budget", get_args(Kind))
-    preset, rest = take_name(rest, "--preset", dict.fromkeys((*SHAPE_PRESETS, *SCENE_PRESETS)))
+    preset, rest = take_name(rest, "--preset", dict.fromkeys((*SHAPE_PRESETS, *SCENE_PRESETS, *SIGNAL_PRESETS)))
     refuse_misspelt(rest, ("--task", "--budget", "--preset"))
     listed = f"--task {'|'.join(TASKS)}. --budget {'|'.join(get_args(Kind))}. --preset NAME. "
     about = f"Compare fields on the same data, or tabulate finished runs (recon compare RUN RUN ...). {listed}"
@@ -87,7 +93,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     amounts: dict[Kind, float | None] = {k: getattr(flags, k) for k in get_args(Kind)}
     budget = budget_of(cast("Kind | None", kind), amounts)
     names = _field_names(flags.fields)
-    task = task or ("nerf" if flags.scene is not None else "sdf")
+    task = task or ("nerf" if flags.scene is not None else "fit" if flags.signal is not None else "sdf")
     _refuse_flags_of_others(flags, task)
     voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, 0, flags.threads, flags.malloc)
@@ -124,8 +130,8 @@ def main(name: str, argv: Sequence[str]) -> int:
 
 def _arena(task: str, flags: Compare, names: list[str], preset: str | None, bench: Bench) -> Arena:
     """The data, read; ValueError for a preset or a field that the task does not have, before that."""
-    known = SCENE_PRESETS if task == "nerf" else SHAPE_PRESETS
-    chosen: Any = preset or (("best" if task == "nerf" else "small") if runtime.has_gpu() else "quick")
+    known = {"nerf": SCENE_PRESETS, "fit": SIGNAL_PRESETS}.get(task, SHAPE_PRESETS)
+    chosen: Any = preset or (("small" if known is SHAPE_PRESETS else "best") if runtime.has_gpu() else "quick")
     if chosen not in known:
         raise ValueError(f"--preset {chosen} is unknown for {task}; {nearest_of(chosen, known)}")
     if task == "nerf":
@@ -133,6 +139,9 @@ def _arena(task: str, flags: Compare, names: list[str], preset: str | None, benc
             scene_preset(chosen, name)  # refuses, before pictures are read, what can't learn from pixels
         scene = named_scene(flags.scene or FIGURINES, flags.downscale, bench.say)
         return SceneArena(chosen, scene, space_for(scene, "auto"), flags.downscale, flags.voxels == "on")
+    if task == "fit":
+        path = find_signal(flags.signal or "")
+        return SignalArena(chosen, prepared(read_signal(path), Preparation(downscale=flags.downscale)))
     shape_task: Any = task
     shape = load(flags.shape or DEFAULT_SHAPE, centre=shape_preset(shape_task, chosen, names[0]).centre)
     for line in shape.report.warnings() if shape.report else []:
@@ -184,16 +193,19 @@ def _refuse_flags_of_others(flags: Compare, task: str) -> None:
     """ValueError for flags of shapes with a scene, and the other way round; before data is read or made."""
     if flags.downscale < 1:
         raise ValueError(f"--downscale must be 1 or more, got {flags.downscale}")
-    if task == "nerf" and flags.shape is not None:
-        raise ValueError("--shape is for --task sdf and occ; --task nerf takes --scene")
-    if task != "nerf" and (flags.scene is not None or flags.downscale != 1 or flags.voxels == "on"):
-        raise ValueError(f"--scene, --downscale and --voxels are for --task nerf, not for {task}; a shape has --shape")
+    own = {"nerf": ("scene", "downscale", "voxels"), "fit": ("signal", "downscale")}.get(task, ("shape",))
+    for name in ("shape", "scene", "signal", "downscale", "voxels"):
+        if name not in own and getattr(flags, name) != getattr(Compare, name):
+            takes = ", ".join(f"--{flag}" for flag in own)
+            raise ValueError(f"--{name} is not for --task {task}, which takes {takes}")
+    if task == "fit" and flags.signal is None:
+        raise ValueError("--task fit wants --signal: a picture, a sound or a film")
 
 
 def _refuse_training_flags(flags: Compare, *names: str | None) -> None:
     """ValueError for flags of training beside finished runs."""
     plain = Compare()
-    own = ("fields", "shape", "scene", "downscale", "voxels", "params", "macs", "seconds", "steps", "seeds")
+    own = ("fields", "shape", "scene", "signal", "downscale", "voxels", "params", "macs", "seconds", "steps", "seeds")
     if any(names) or any(getattr(flags, name) != getattr(plain, name) for name in own):
         raise ValueError(
             f"finished runs ({', '.join(flags.runs)}) are tabulated as they are, and take no flags of training; to"

@@ -16,12 +16,14 @@ import tyro
 from recon.commands import COMMANDS, shells
 from recon.commands.compare import TASKS
 from recon.commands.flags import read_flags
+from recon.commands.render import RENDERED
 from recon.commands.shells import Completion, Names
 from recon.data.catalogue import entries
 from recon.fields import FIELDS
 from recon.shapes.procedural import PROCEDURAL
 from recon.shapes.sampling import SAMPLERS
 from recon.studies.compare.budget import Kind
+from recon.studies.tables import TABLES
 from recon.tasks.nerf.settings import DEFAULT_FIELD as SCENE_FIELD
 from recon.tasks.nerf.settings import PRESETS as SCENE_PRESETS
 from recon.tasks.shape.settings import DEFAULT_FIELD as SHAPE_FIELD
@@ -116,7 +118,7 @@ def _named() -> Mapping[str, Names]:
             "--preset": every,
             "--shape": tuple(PROCEDURAL),
         },
-        "render": {"--what": ("rgb", "depth", "normal", "opacity")},
+        "render": {"--what": RENDERED},
     }
 
 
@@ -125,7 +127,11 @@ def _words() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = dict.fromkeys(TAKES_RUN, ("latest",))
     for name, actions in _actions():
         found[name] = (*found.get(name, ()), *actions)
-    found |= {"data get": tuple(entries()), "bench": ("all", "fields", "kernels", "steps", "extract")}
+    found |= {
+        "data get": tuple(entries()),
+        "tables": tuple(TABLES),
+        "bench": ("all", "fields", "kernels", "steps", "extract"),
+    }
     return found | {"data check": ("figurines",), "completion": ("bash", "zsh", "fish")}
 
 

@@ -24,7 +24,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon fit --signal photo.png --field asmr", "a picture, by fewer numbers than it has"),
         ("recon fit --signal speech.wav --field siren --steps 500", "a sound, another network, fewer steps"),
         ("recon fit --signal clip.mp4 --frames 32", "the first frames of a film"),
+        ("recon fit --signal two.wav --field neural-experts --segments who.json", "an expert for each speaker"),
         ("recon fit --resume latest", "go on with a run that was stopped"),
+    ),
+    "tables": (
+        ("recon tables", "all tables, their networks and data, and what is here"),
+        ("recon tables asmr-2 --steps-scale 0.05", "one in a twentieth of the paper's steps; again, to go on"),
+        (
+            "recon tables neural-experts-6 --rows random grid --recipe quick --steps-scale 0.02",
+            "a part, by short recipes",
+        ),
+        ("recon tables loe-1 --data photo.png --downscale 4", "on a picture of your own"),
     ),
     "eval": (
         ("recon eval latest", "the scores again, from the run's folder alone"),
@@ -38,6 +48,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("recon render latest", "a film around the scene"),
         ("recon render latest --path test --what rgb,depth", "the held-out views, with depth"),
         ("recon render lego --frames 60 --size 400x400 --fps 24", "small and short"),
+        ("recon render cameraman --size 2048x2048", "a learned picture, at any size"),
+        ("recon render cameraman --what gradient,laplacian", "its field's derivatives, beside the truth's"),
+        ("recon render speech --rate 16000", "a learned sound, at another rate"),
     ),
     "export": (
         ("recon export latest --resolution 512 --format glb", "a finer mesh, for other programs"),

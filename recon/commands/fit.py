@@ -8,35 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from recon import runtime
-from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
-from recon.commands.common import (
-    be_quiet,
-    parse_settings,
-    print_files,
-    print_json,
-    print_scores,
-    refuse_misspelt,
-    say,
-    take_name,
-)
+from recon.commands.again import lasting
+from recon.commands.common import parse_settings, refuse_misspelt, say, take_name
 from recon.commands.flags import read_flags
-from recon.commands.machine import EXIT, Machine, check_stop, take_run
-from recon.data.find import cache_home, find_signal
+from recon.commands.learning import begin, begin_again, complete, go_on, show_result
+from recon.commands.machine import Machine, check_stop, take_run
+from recon.data.find import find_signal
 from recon.fields import FIELDS
-from recon.files import printable
-from recon.report.page import write_report
 from recon.signals.kinds import BY_SUFFIX, FORMATS
 from recon.signals.prepare import Preparation, prepared
 from recon.signals.read import read_signal
 from recon.signals.segments import read_segments
 from recon.signals.signal import Kind, Signal
+from recon.signals.store import NAME as REFERENCE
 from recon.signals.store import read_store
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import foresee
 from recon.tasks.signal.needs import needs_of
 from recon.tasks.signal.run import Plan, check, finish, fit, plan_of, read_plan, start
 from recon.tasks.signal.settings import DEFAULT_FIELD, PRESETS, preset
-from recon.training.lock import holding
 from recon.training.run import Run
 
 INPUTS = ("frames", "seconds", "mono", "downscale", "square")
@@ -60,7 +50,8 @@ class Fit(Machine):
     square: bool = False
     """Pictures, films: the square in the middle alone."""
     segments: str | None = None
-    """Who speaks when (JSON of times), or what lies where (a picture of labels): neural-experts give each an expert."""
+    """Who speaks when (JSON of times), or what lies where (a picture of labels, as large as what is learned):
+    neural-experts give each an expert."""
     steps: int | None = None
     """Optimiser steps; rescales every stage and schedule of the preset."""
     stop_after: int | None = None
@@ -85,15 +76,15 @@ def main(name: str, argv: Sequence[str]) -> int:
     resumed, rest = take_run(argv, "--resume")
     if resumed is not None:
         return _resume(resumed, read_flags(Resume, rest, "recon fit --resume RUN"))
-    flags, plan, signal = _parse(rest)
+    flags, plan, signal, old = _parse(rest)
     segments = read_segments(Path(flags.segments).expanduser(), signal) if flags.segments else None
     check_stop(flags.stop_after)
-    voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
     plan = replace(plan, precision=run_on.precision)
-    voice(_headline(plan, signal.name, run_on))
-    bench = Bench(run_on, cache_home(), voice, flags.quiet)
-    voice(describe(signal))
+    bench = begin("fit", plan, signal.name, flags, run_on)
+    bench.say(describe(signal))
+    if old and (old / REFERENCE).is_file() and read_store(old).content_hash() != signal.content_hash():
+        say(f"warning: {flags.signal} is not what the run in {old} learned; the result will differ")
     check(plan, signal, segments)
     foresee(needs_of(plan, signal, bench), bench, flags.out)
     run = start(plan, signal, bench, flags.out, segments=segments)
@@ -114,56 +105,44 @@ def _resume(name: str, flags: Resume) -> int:
     run = Run.open(name)
     signal = read_store(run.folder)
     plan, warnings = read_plan(run)
-    voice = be_quiet if flags.quiet else say
-    precision = plan.precision if flags.precision == "auto" else flags.precision
-    threads = flags.threads or plan.threads
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, threads, flags.malloc)
-    voice(_headline(plan, f"{signal.name} (resuming {run.folder})", run_on))
-    for text in warnings:
-        say(f"warning: {text}")
-    return _complete(plan, signal, run, Bench(run_on, cache_home(), voice, flags.quiet), flags, resume=True)
+    bench = go_on("fit", plan, signal.name, run, flags, warnings=warnings)
+    return _complete(plan, signal, run, bench, flags, resume=True)
 
 
 def _complete(plan: Plan, signal: Signal, run: Run, bench: Bench, flags: Fit | Resume, *, resume: bool) -> int:
-    with holding(run.folder):
-        fitted, outcome = fit(plan, signal, run, bench, resume=resume, stop_after=flags.stop_after)
-        if outcome.status != "done":
-            say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
-        metrics = finish(plan, fitted, outcome, run, bench)
-        metrics["files"]["report"] = write_report(run).name
-        run.write_metrics(metrics)
-    if flags.json:
-        print_json(metrics)
-    else:
+    def show(metrics: dict[str, Any]) -> None:
         sizes = metrics["bytes"]
-        facts = f"{metrics['params']:,} parameters ({sizes['field']:,} bytes; the file has {sizes['file']:,})"
-        print(printable(f"{signal.kind} {signal.name}: {facts}, {metrics['seconds']:.0f} s of training"))
-        print_scores(metrics["scores"], tuple(metrics["scores"]))
-        print_files(run.folder, {**metrics["files"], "scores": "metrics.json"})
-    if outcome.status in ("stopped", "interrupted"):
-        say(f"go on with: recon fit --resume {run.folder}")
-    return EXIT[outcome.status]
+        title = f"{signal.kind} {signal.name}, {sizes['field']:,} bytes (the file has {sizes['file']:,})"
+        show_result(title, run, metrics, tuple(metrics["scores"]))
+
+    return complete(
+        *("fit", run, bench, flags),
+        fit=lambda: fit(plan, signal, run, bench, resume=resume, stop_after=flags.stop_after),
+        finish=lambda fitted, outcome: finish(plan, fitted, outcome, run, bench),
+        show=show,
+    )
 
 
-def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
-    steps = f"{plan.settings.train.steps:,} steps"
-    return f"recon fit: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
-
-
-def _parse(argv: Sequence[str]) -> tuple[Fit, Plan, Signal]:
-    """What was typed, and the signal; its kind decides which settings a field has, and the file has the last word."""
+def _parse(argv: Sequence[str]) -> tuple[Fit, Plan, Signal, Path | None]:
+    """What was typed, and the signal; its kind decides which settings a field has, and the file has the last word. And
+    the folder of the old run, where one is begun again."""
     name, _ = take_run(argv, "--signal")
     asked = {"-h", "--help"} & set(argv)
     kind = _likely_kind(name) if name and not asked else None
-    flags, plan = _parse_as(argv, kind)
+    flags, plan, old = _parse_as(argv, kind)
     if not flags.signal:
         raise ValueError("recon fit wants --signal FILE: a picture, a sound, a film, or a folder of frames")
-    path = find_signal(flags.signal)
+    try:
+        path = find_signal(flags.signal)
+    except FileNotFoundError as error:
+        if old is None:
+            raise
+        raise FileNotFoundError(f"{error}; the run in {old} learned it: say where it is with --signal") from None
     how = Preparation(flags.downscale, flags.square, flags.seconds, flags.mono)
     signal = prepared(read_signal(path, most_frames=flags.frames), how)
     if signal.kind != plan.kind:
-        flags, plan = _parse_as(argv, signal.kind)
-    return flags, plan, signal
+        flags, plan, old = _parse_as(argv, signal.kind)
+    return flags, plan, signal, old
 
 
 def _likely_kind(name: str) -> Kind | None:
@@ -178,24 +157,18 @@ def _likely_kind(name: str) -> Kind | None:
     return FORMATS[form].kind if form else None
 
 
-def _parse_as(argv: Sequence[str], kind: Kind | None) -> tuple[Any, Plan]:
+def _parse_as(argv: Sequence[str], kind: Kind | None) -> tuple[Any, Plan, Path | None]:
     """Names first, for they decide which other flags there are and what they default to; then everything else."""
     again, rest = take_run(argv, "--config")
     field_name, rest = take_name(rest, "--field", FIELDS)
     preset_name, rest = take_name(rest, "--preset", PRESETS)
     refuse_misspelt(rest, ("--field", "--preset", "--resume", "--config"))
-    given: dict[str, Any] = {}
+    old, given = None, {}
     if again is not None:
-        config, old = read_again("fit", again)
-        plan, warnings = plan_of(config, old)
+        typed = {"field": field_name, "preset": preset_name}
+        plan, old, given = begin_again("fit", again, plan_of, Fit, data="signal", typed=typed)
         if kind not in (None, plan.kind):
             raise ValueError(f"{again} learned a signal of another kind ({plan.kind}) than {kind}")
-        typed = {"field": field_name, "preset": preset_name}
-        refuse_other_kind(again, {"field": plan.field_name, "preset": plan.preset}, typed)
-        given, more = flags_again(config, plan.inputs, Fit, "signal")
-        for text in (*warnings, *more):
-            say(f"warning: {text}")
-        given |= {"seed": plan.settings.train.seed, "threads": plan.threads, "precision": plan.precision}
     else:
         what: Kind = kind or "image"
         chosen: Any = preset_name or ("best" if runtime.has_gpu() else "quick")
@@ -207,4 +180,4 @@ def _parse_as(argv: Sequence[str], kind: Kind | None) -> tuple[Any, Plan]:
     inputs: dict[str, Any] = {name: getattr(flags, name) for name in INPUTS}
     inputs["signal"] = lasting(flags.signal)
     inputs["segments"] = lasting(flags.segments) if flags.segments else None
-    return flags, replace(plan, settings=settings, threads=flags.threads, inputs=inputs)
+    return flags, replace(plan, settings=settings, threads=flags.threads, inputs=inputs), old

@@ -8,23 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from recon import runtime
-from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
-from recon.commands.common import (
-    be_quiet,
-    parse_settings,
-    print_files,
-    print_json,
-    print_scores,
-    refuse_misspelt,
-    say,
-    take_name,
-)
+from recon.commands.again import lasting
+from recon.commands.common import parse_settings, refuse_misspelt, say, take_name
 from recon.commands.flags import read_flags
-from recon.commands.machine import EXIT, Machine, check_stop, take_run
-from recon.commands.report import report_of
-from recon.data.find import FIGURINES, cache_home
+from recon.commands.learning import begin, begin_again, complete, go_on, show_result
+from recon.commands.machine import Machine, check_stop, take_run
+from recon.data.find import FIGURINES
 from recon.fields import FIELDS
-from recon.files import printable
 from recon.metrics.image import Lpips
 from recon.scenes.region import Kind, space_for
 from recon.scenes.scene import Scene
@@ -36,7 +26,7 @@ from recon.tasks.nerf.reference import read_reference
 from recon.tasks.nerf.run import Plan, check, finish, fit, plan_of, read_plan, start
 from recon.tasks.nerf.settings import DEFAULT_FIELD, PRESETS, preset
 from recon.tasks.preflight import foresee
-from recon.training.lock import holding
+from recon.training.loop import Outcome
 from recon.training.run import Run
 
 
@@ -84,14 +74,12 @@ def main(name: str, argv: Sequence[str]) -> int:
     flags, plan, old = _parse(rest)
     check_stop(flags.stop_after)
     lpips = Lpips(flags.lpips_weights) if flags.lpips_weights else None
-    voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
     plan = replace(plan, precision=run_on.precision)
-    voice(_headline(plan, flags.scene, run_on))
-    bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    bench = begin("nerf", plan, flags.scene, flags, run_on)
     scene = _load(flags, old, bench)
     space = space_for(scene, flags.space)
-    voice(describe(scene, space.kind))
+    bench.say(describe(scene, space.kind))
     bench.lap("reading")
     check(plan, scene, space)
     foresee(needs_of(plan, scene.cameras, space, bench), bench, flags.out)
@@ -118,14 +106,7 @@ def _resume(name: str, flags: Resume) -> int:
     run = Run.open(name)
     plan, warnings = read_plan(run)
     reference = read_reference(run.folder)
-    voice = be_quiet if flags.quiet else say
-    precision = plan.precision if flags.precision == "auto" else flags.precision
-    threads = flags.threads or plan.threads
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, threads, flags.malloc)
-    voice(_headline(plan, f"{reference.name} (resuming {run.folder})", run_on))
-    for text in warnings:
-        say(f"warning: {text}")
-    bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    bench = go_on("nerf", plan, reference.name, run, flags, warnings=warnings)
     if flags.scene is None and not reference.folder.is_dir():
         raise FileNotFoundError(
             f"the pictures of {run.folder} were in {reference.folder}, which is gone; say where with --scene FOLDER"
@@ -155,33 +136,21 @@ def _complete(
     resume: bool = False,
     lpips: Lpips | None = None,
 ) -> int:
-    with holding(run.folder):
-        fitted, outcome = fit(plan, scene, run, bench, resume=resume, stop_after=flags.stop_after)
-        if outcome.status != "done":
-            say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
+    def finished(fitted: Any, outcome: Outcome) -> dict[str, Any]:
         try:
-            metrics = finish(plan, fitted, outcome, run, bench, lpips=lpips)
+            return finish(plan, fitted, outcome, run, bench, lpips=lpips)
         except KeyboardInterrupt:
             say(f"what was learned is kept; its views come with: recon nerf --resume {run.folder}")
             raise
-        metrics["files"]["report"] = report_of(run, bench.run_on).name
-        run.write_metrics(metrics)
-    if flags.json:
-        print_json(metrics)
-    else:
-        facts = f"{metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training"
-        print(printable(f"nerf of {scene.name}: {facts}"))
-        print_scores(metrics["scores"], ("psnr", "ssim", "lpips"))
-        images = {"images": {name: "" for name in ("views", "inside", "test_...")}}
-        print_files(run.folder, {**metrics["files"], **images, "scores": "metrics.json"})
-    if outcome.status in ("stopped", "interrupted"):
-        say(f"go on with: recon nerf --resume {run.folder}")
-    return EXIT[outcome.status]
 
-
-def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
-    steps = f"{plan.settings.train.steps:,} steps"
-    return f"recon nerf: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
+    images = {"images": {name: "" for name in ("views", "inside", "test_...")}}
+    scores = ("psnr", "ssim", "lpips")
+    return complete(
+        *("nerf", run, bench, flags),
+        fit=lambda: fit(plan, scene, run, bench, resume=resume, stop_after=flags.stop_after),
+        finish=finished,
+        show=lambda metrics: show_result(f"nerf of {scene.name}", run, metrics, scores, files=images),
+    )
 
 
 def _parse(argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
@@ -193,15 +162,8 @@ def _parse(argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
     refuse_misspelt(rest, ("--field", "--preset", "--resume", "--config"))
     old, given = None, {}
     if again is not None:
-        config, old = read_again("nerf", again)
-        plan, warnings = plan_of(config, old)
-        refuse_other_kind(
-            again, {"field": plan.field_name, "preset": plan.preset}, {"field": field_name, "preset": preset_name}
-        )
-        given, more = flags_again(config, plan.inputs, Fit, "scene")
-        for text in (*warnings, *more):
-            say(f"warning: {text}")
-        given |= {"seed": plan.settings.train.seed, "threads": plan.threads, "precision": plan.precision}
+        typed = {"field": field_name, "preset": preset_name}
+        plan, old, given = begin_again("nerf", again, plan_of, Fit, data="scene", typed=typed)
     else:
         field_name = field_name or DEFAULT_FIELD
         chosen: Any = preset_name or ("best" if runtime.has_gpu() else "quick")

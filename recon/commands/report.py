@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from recon import runtime
-from recon.commands.common import print_json
+from recon.commands.common import kind_of, print_json
 from recon.commands.flags import read_flags
 from recon.commands.machine import Machine
 from recon.report.comparison import write_comparison
@@ -54,4 +54,5 @@ def main(name: str, argv: Sequence[str]) -> int:
 
 def report_of(run: Run, run_on: runtime.Runtime, out: Path | None = None) -> Path:
     """Writes the page of a run, with what was learned in 3-D where that can be shown; its path."""
-    return write_report(run, view_of(run, run_on), out)
+    signal = kind_of(run) == "signal"
+    return write_report(run, None if signal else view_of(run, run_on), out)

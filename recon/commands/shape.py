@@ -8,24 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recon import runtime
-from recon.commands.again import flags_again, lasting, read_again, refuse_other_kind
-from recon.commands.common import (
-    be_quiet,
-    parse_settings,
-    print_files,
-    print_json,
-    print_scores,
-    refuse_misspelt,
-    say,
-    take_name,
-)
+from recon.commands.again import lasting
+from recon.commands.common import KEY_SCORES, parse_settings, refuse_misspelt, say, take_name
 from recon.commands.flags import read_flags
-from recon.commands.machine import EXIT, Machine, check_stop, take_run
-from recon.commands.report import report_of
-from recon.data.find import cache_home
+from recon.commands.learning import begin, begin_again, complete, go_on, show_result
+from recon.commands.machine import Machine, check_stop, take_run
 from recon.data.load import load
 from recon.fields import FIELDS
-from recon.files import printable
 from recon.shapes.load import MAX_FACES
 from recon.shapes.sampling import SAMPLERS
 from recon.shapes.shape import Shape
@@ -36,7 +25,6 @@ from recon.tasks.shape.reference import NAME as REFERENCE
 from recon.tasks.shape.reference import read_reference
 from recon.tasks.shape.run import Plan, check, finish, fit, plan_of, read_plan, start
 from recon.tasks.shape.settings import DEFAULT_FIELD, PRESETS, Task, preset
-from recon.training.lock import holding
 from recon.training.run import Run
 
 
@@ -78,18 +66,16 @@ def main(name: str, argv: Sequence[str]) -> int:
         return _resume(task, resumed, read_flags(Resume, rest, f"recon {name} --resume RUN"))
     flags, plan, old = _parse(task, rest)
     check_stop(flags.stop_after)
-    voice = be_quiet if flags.quiet else say
     run_on = runtime.start(flags.device, flags.precision, flags.seed, flags.threads, flags.malloc)
     plan = replace(plan, precision=run_on.precision)
-    voice(_headline(plan, flags.shape, run_on))
-    bench = Bench(run_on, cache_home(), voice, flags.quiet)
+    bench = begin(task, plan, flags.shape, flags, run_on)
     shape = _load(flags, plan, old)
     if task == "occ" and shape.mesh is None:
         raise ValueError(f"{flags.shape} is a point cloud, which has no inside for recon occ to learn; use recon sdf")
     for line in shape.repair.lines() if shape.repair else []:
-        voice(f"repair: {line}")
+        bench.say(f"repair: {line}")
     for line in shape.report.lines() if shape.report else []:
-        voice(f"mesh: {line}")
+        bench.say(f"mesh: {line}")
     for line in shape.report.warnings() if shape.report else []:
         say(f"warning: {line}")
     check(plan)
@@ -120,40 +106,18 @@ def _resume(task: Task, name: str, flags: Resume) -> int:
         raise ValueError(
             f"{run.folder} is a run of recon {plan.task}; resume it with: recon {plan.task} --resume {name}"
         )
-    voice = be_quiet if flags.quiet else say
-    precision = plan.precision if flags.precision == "auto" else flags.precision
-    threads = flags.threads or plan.threads
-    run_on = runtime.start(flags.device, precision, plan.settings.train.seed, threads, flags.malloc)
     shape = read_reference(run.folder)
-    voice(_headline(plan, f"{shape.name} (resuming {run.folder})", run_on))
-    for text in warnings:
-        say(f"warning: {text}")
-    return _complete(plan, shape, run, Bench(run_on, cache_home(), voice, flags.quiet), flags, resume=True)
+    bench = go_on(task, plan, shape.name, run, flags, warnings=warnings)
+    return _complete(plan, shape, run, bench, flags, resume=True)
 
 
-def _complete(plan: Plan, shape: Any, run: Run, bench: Bench, flags: Fit | Resume, *, resume: bool) -> int:
-    with holding(run.folder):
-        fitted, outcome = fit(plan, shape, run, bench, resume=resume, stop_after=flags.stop_after)
-        if outcome.status != "done":
-            say(f"{outcome.status} at step {outcome.step}{': ' + outcome.reason if outcome.reason else ''}")
-        metrics = finish(plan, fitted, outcome, run, bench)
-        metrics["files"]["report"] = report_of(run, bench.run_on).name
-        run.write_metrics(metrics)
-    if flags.json:
-        print_json(metrics)
-    else:
-        facts = f"{metrics['params']:,} parameters, {metrics['seconds']:.0f} s of training"
-        print(printable(f"{plan.task} of {shape.name}: {facts}"))
-        print_scores(metrics["scores"])
-        print_files(run.folder, {**metrics["files"], "scores": "metrics.json"})
-    if outcome.status in ("stopped", "interrupted"):
-        say(f"go on with: recon {plan.task} --resume {run.folder}")
-    return EXIT[outcome.status]
-
-
-def _headline(plan: Plan, data: str, run_on: runtime.Runtime) -> str:
-    steps = f"{plan.settings.train.steps:,} steps"
-    return f"recon {plan.task}: {data} with {plan.field_name}, preset {plan.preset} ({steps}), on {run_on.line()}"
+def _complete(plan: Plan, shape: Shape, run: Run, bench: Bench, flags: Fit | Resume, *, resume: bool) -> int:
+    return complete(
+        *(plan.task, run, bench, flags),
+        fit=lambda: fit(plan, shape, run, bench, resume=resume, stop_after=flags.stop_after),
+        finish=lambda fitted, outcome: finish(plan, fitted, outcome, run, bench),
+        show=lambda metrics: show_result(f"{plan.task} of {shape.name}", run, metrics, KEY_SCORES),
+    )
 
 
 def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
@@ -166,16 +130,9 @@ def _parse(task: Task, argv: Sequence[str]) -> tuple[Any, Plan, Path | None]:
     refuse_misspelt(rest, ("--field", "--preset", "--sampler", "--resume", "--config"))
     old, given = None, {}
     if again is not None:
-        config, old = read_again(task, again)
-        plan, warnings = plan_of(config, old)
-        refuse_other_kind(
-            again, {"field": plan.field_name, "preset": plan.preset}, {"field": field_name, "preset": preset_name}
-        )
-        given, more = flags_again(config, plan.inputs, Fit, "shape")
-        for text in (*warnings, *more):
-            say(f"warning: {text}")
-        given |= {"seed": plan.settings.train.seed, "threads": plan.threads}
-        given |= {"precision": plan.precision, "protocol": plan.protocol}
+        typed = {"field": field_name, "preset": preset_name}
+        plan, old, given = begin_again(task, again, plan_of, Fit, data="shape", typed=typed)
+        given["protocol"] = plan.protocol
     else:
         field_name = field_name or DEFAULT_FIELD[task]
         chosen: Any = preset_name or ("small" if runtime.has_gpu() else "quick")

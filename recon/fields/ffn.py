@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -40,8 +40,12 @@ class FfnConfig(FieldConfig):
     """Whether the network is given the coordinates too."""
     normalise: bool = False
     """Whether the features are divided by sqrt(rows), so that they have length 1."""
+    widths: tuple[int, ...] = ()
+    """Units of each hidden layer, where they differ; replaces `width` and `layers`."""
 
     def __post_init__(self) -> None:
+        if min(self.widths, default=1) < 1:
+            raise ValueError(f"widths must be at least 1, got {self.widths}")
         if self.width < 1 or self.layers < 2 or self.rows < 0:
             raise ValueError(f"ffn needs width >= 1, layers >= 2 and rows >= 0, got {self}")
         if not 0 < self.sigma < math.inf:
@@ -51,6 +55,9 @@ class FfnConfig(FieldConfig):
 
     def build(self, in_dim: int, out_dim: int) -> Ffn:
         return Ffn(self, in_dim, out_dim)
+
+    def scaled(self, factor: float) -> FieldConfig:
+        return replace(super().scaled(factor), widths=tuple(max(1, round(width * factor)) for width in self.widths))
 
 
 class FourierFeatures(nn.Module):
@@ -80,7 +87,7 @@ class Ffn(Field):
         if config.rows:
             self.encoding = FourierFeatures(in_dim, config.rows, config.sigma, config.coordinates, config.normalise)
         encoded = self.encoding.out_dim if self.encoding else in_dim
-        widths = [encoded, *[config.width] * (config.layers - 1), out_dim]
+        widths = [encoded, *(config.widths or (config.width,) * (config.layers - 1)), out_dim]
         self.mlp = relu_stack(widths, ACTIVATIONS[config.activation])
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:

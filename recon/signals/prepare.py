@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 from PIL import Image
 
 from recon.signals.signal import BadSignal, Signal
@@ -42,7 +42,7 @@ def prepared(signal: Signal, how: Preparation) -> Signal:
         raise BadSignal(f"--seconds is for sounds and films; {signal.name} is a picture")
     values, notes = signal.values, []
     if how.seconds is not None:
-        count = max(1, round(how.seconds * signal.rate))
+        count = max(1, round(min(how.seconds * signal.rate, len(values))))
         if count < len(values):
             notes.append(f"the first {count / signal.rate:g} of {len(values) / signal.rate:.4g} seconds")
             values = values[:count]
@@ -63,16 +63,30 @@ def prepared(signal: Signal, how: Preparation) -> Signal:
 
 
 def _smaller(values: Shaped[np.ndarray, "*t h w c"], factor: int) -> Shaped[np.ndarray, "*t a b c"]:
-    """Pictures with 1/factor of the rows and columns, by Pillow's Lanczos window, each channel in floats."""
+    """Pictures with 1/factor of the rows and columns, by Pillow's Lanczos window, each channel in floats.
+
+    Colours count as much as they are opaque; nothing leaves the range of the numbers, or of a float picture's own."""
     height, width = (side // factor for side in values.shape[-3:-1])
     if min(height, width) < 1:
         raise BadSignal(f"--downscale {factor} leaves nothing of {values.shape[-2]} x {values.shape[-3]} pixels")
-    frames = values.reshape(-1, *values.shape[-3:])
-    found = np.empty((len(frames), height, width, values.shape[-1]), np.float32)
+    frames, channels = values.reshape(-1, *values.shape[-3:]), values.shape[-1]
+    found = np.empty((len(frames), height, width, channels), np.float32)
     for frame, out in zip(frames, found, strict=True):
-        for channel in range(values.shape[-1]):
-            plane = Image.fromarray(np.ascontiguousarray(frame[..., channel], np.float32))
-            out[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS))
-    if values.dtype != np.float32:
+        alpha = frame[..., -1].astype(np.float32) if channels in (2, 4) else None
+        weight = None if alpha is None else np.maximum(_shrunk(alpha, height, width), 0)
+        for channel in range(channels):
+            plane = frame[..., channel].astype(np.float32)
+            if alpha is None or weight is None or channel == channels - 1:
+                out[..., channel] = _shrunk(plane, height, width)
+                continue
+            mixed, plain = _shrunk(plane * alpha, height, width), _shrunk(plane, height, width)
+            out[..., channel] = np.where(weight > 1e-6 * alpha.max(), mixed / np.maximum(weight, 1e-30), plain)
+    if values.dtype == np.float32:
+        found = found.clip(values.min(), values.max())
+    else:
         found = np.rint(found.clip(0, np.iinfo(values.dtype).max)).astype(values.dtype)
-    return found.reshape(*values.shape[:-3], height, width, values.shape[-1])
+    return found.reshape(*values.shape[:-3], height, width, channels)
+
+
+def _shrunk(plane: Float32[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "a b"]:
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))

@@ -45,8 +45,6 @@ def read_segments(path: Path, signal: Signal) -> Segments:
         found = _of_picture(path, signal) if signal.kind == "image" else _of_times(path, signal)
     except BadSignal as error:
         raise BadSignal(f"{path}: {error}") from None
-    if len(found.names) > MOST:
-        raise BadSignal(f"{path}: {len(found.names):,} segments are more than {MOST}; is it a photograph?")
     return found
 
 
@@ -83,12 +81,16 @@ def _of_times(path: Path, signal: Signal) -> Segments:
             f"all segments begin at {min(rows)[0]:g} s or later, but the {signal.kind} lasts {length:.4g} s"
         )
     names = list(dict.fromkeys(name for _, _, name in within))
+    if len(names) >= MOST:
+        raise BadSignal(f"{len(names):,} names of segments are more than {MOST}")
     moment = (np.arange(signal.shape[0]) + 0.5) / signal.rate
-    labels = np.full(signal.shape[0], len(names), np.int16)
+    rest = names.index(REST) if REST in names else len(names)
+    labels = np.full(signal.shape[0], rest, np.int16)
     for start, end, name in within:
         labels[(moment >= start) & (moment < end)] = names.index(name)
-    if (labels == len(names)).any():
-        names.append(REST)
+    names += [] if REST in names else [REST]
+    used, labels = np.unique(labels, return_inverse=True)  # no expert for what holds no sample
+    names, labels = [names[label] for label in used], labels.astype(np.int16)
     across = (1,) * (len(signal.shape) - 1)
     return Segments(np.broadcast_to(labels.reshape(-1, *across), signal.shape).copy(), tuple(names))
 

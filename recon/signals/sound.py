@@ -17,6 +17,9 @@ _BLOCK = 2**16
 _WHOLE = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 """Bits of whole numbers."""
 _FORMATS = {"wav": "WAV", "flac": "FLAC", "ogg": "OGG"}
+_MOST_RATE = {"wav": 2**31 - 1, "flac": 655_350, "ogg": 200_000}
+"""Samples a second that the formats hold. Of more, libsndfile's Vorbis does not complain: it ends the process."""
+_OPUS_RATES = (8000, 12_000, 16_000, 24_000, 48_000)
 _STREAMED = (0, 0xFFFFFFFF, 0x7FFFF000)
 """Lengths that programs write which do not know it yet."""
 
@@ -46,6 +49,7 @@ def read_sound(path: Path, name: str) -> tuple[Float32[np.ndarray, "n c"], float
 
 def write_sound(path: Path, values: Float32[np.ndarray, "n c"], name: str, rate: float, subtype: str) -> None:
     """Writes samples in the format of this name; whole numbers come back as they were."""
+    check_rate(round(rate), name, subtype)
     soundfile = _soundfile()
     bits = _WHOLE.get(subtype)
     stored = values if bits is None else _whole(values, bits)
@@ -57,6 +61,17 @@ def write_sound(path: Path, values: Float32[np.ndarray, "n c"], name: str, rate:
                 file.write(stored[at : at + _BLOCK])
     except soundfile.SoundFileError as error:
         raise OSError(f"the sound could not be written ({error})") from None
+
+
+def check_rate(rate: int, name: str, subtype: str) -> None:
+    """BadSignal for a rate that the format of this name can't hold."""
+    most = _MOST_RATE[name]
+    if subtype == "OPUS" and rate not in _OPUS_RATES:
+        raise BadSignal(f"Opus holds {', '.join(f'{one:,}' for one in _OPUS_RATES)} samples a second, not {rate:,}")
+    if not 1 <= rate <= most:
+        raise BadSignal(f"{_FORMATS[name]} holds 1 to {most:,} samples a second, not {rate:,}")
+    if name == "flac" and rate > 2**16 - 1 and rate % 10:
+        raise BadSignal(f"FLAC holds rates above {2**16 - 1:,} in tens, not {rate:,} samples a second")
 
 
 def _whole(values: Float32[np.ndarray, "n c"], bits: int) -> np.ndarray:

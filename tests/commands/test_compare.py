@@ -7,11 +7,14 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 from recon.commands import compare as command
 from recon.shapes import pool
-from recon.studies.compare import contest, record, scenes, shapes, watch
+from recon.studies.compare import contest, record, scenes, shapes, signals, watch
 from recon.tasks.nerf.job import NerfJob
 from recon.tasks.nerf.settings import preset as scene_preset
 from recon.tasks.shape.job import ShapeJob
@@ -318,8 +321,12 @@ REFUSALS = {
     "no runs": (("--fields", "siren", "--seeds", "0"), "--seeds must be at least 1"),
     "half a step": (("--fields", "siren", "--steps", "1.5"), "whole number"),
     "a size out of reach": (("--fields", "voxel", "--macs", "5000"), "its largest has 8"),
-    "a scene's flag": (("--task", "sdf", "--fields", "siren", "--voxels", "on"), "are for --task nerf"),
-    "a shape's flag": (("--task", "nerf", "--fields", "loe", "--shape", "idol"), "--task nerf takes --scene"),
+    "a scene's flag": (
+        ("--task", "sdf", "--fields", "siren", "--voxels", "on"),
+        "--voxels is not for --task sdf, which takes --shape",
+    ),
+    "no signal": (("--task", "fit", "--fields", "siren"), "--task fit wants --signal"),
+    "a shape's flag": (("--task", "nerf", "--fields", "loe", "--shape", "idol"), "--task nerf, which takes --scene"),
     "no pixels": (("--task", "nerf", "--fields", "loe", "--downscale", "0"), "--downscale must be 1 or more"),
     "a field that no scene teaches": (("--task", "nerf", "--fields", "loe", "neural-experts"), "can't learn a scene"),
     "runs and flags of training": (("some-run", "--seeds", "3"), "no flags of training"),
@@ -330,8 +337,35 @@ REFUSALS = {
 @pytest.mark.parametrize("case", sorted(REFUSALS))
 def test_what_makes_no_comparison_is_refused_before_anything_trains(case, recon, ball_file, home):
     words, message = REFUSALS[case]
-    shape = ("--shape", ball_file) if "--fields" in words and "nerf" not in words else ()
+    shape = ("--shape", ball_file) if "--fields" in words and not {"nerf", "fit"} & set(words) else ()
     result = recon("compare", *words, *shape, "--threads", 1)
     assert result.code == 2
     assert message in result.err
     assert not (home / "renders").exists()
+
+
+@pytest.mark.parametrize("name", ["waves.png", "tone.wav"])
+def test_fields_are_compared_on_a_picture_and_on_a_sound(recon, home, monkeypatch, name, in_full):
+    def signal_preset(kind, preset_name, field_name):
+        settings = real(kind, preset_name, field_name)
+        settings = replace(settings, field=replace(settings.field, **SMALL[field_name]))
+        return replace(settings, train=replace(settings.with_steps(8).train, batch=100, checkpoint_every=1000))
+
+    real = signals.preset
+    monkeypatch.setattr(signals, "preset", signal_preset)
+    wave = 0.5 + 0.4 * np.sin(np.arange(1200) * 0.01)
+    if name == "waves.png":
+        Image.fromarray((255 * wave.reshape(30, 40)).astype(np.uint8)).save(home / name)
+    else:
+        soundfile.write(home / name, wave, 8000)
+    words = ("compare", "--signal", home / name, "--fields", "siren", "hash-grid", "--threads", 1, "--json", "--quiet")
+    done = recon(*words, "--params", 800)
+    assert done.code == 0, done.err
+    found = done.json
+    assert found["task"] == "fit" and {row["name"] for row in found["rows"]} == {"siren", "hash-grid"}
+    assert all(row["scores"]["psnr"]["mean"] > 0 for row in found["rows"])
+    folder = Path(found["folder"])
+    run = json.loads((folder / "siren-0" / "metrics.json").read_text())
+    looks = found["runs"][0]["looks"] if "looks" in found["runs"][0] else []
+    assert not looks or looks[-1]["score"] == pytest.approx(run["scores"]["psnr"], abs=0.5)
+    assert (folder / "compare.md").is_file() and (folder / "siren-0" / "report.html").is_file()

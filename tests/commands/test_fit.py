@@ -126,7 +126,7 @@ def test_what_cannot_be_learned_is_refused_in_one_line(words, said, files, recon
     assert not (home / "renders").exists()
 
 
-@pytest.mark.parametrize("command", ["export", "view", "render"])
+@pytest.mark.parametrize("command", ["export", "view"])
 def test_what_is_for_shapes_and_scenes_refuses_a_signals_run(command, files, recon):
     folder = recon("fit", "--signal", files["picture.png"], *SMALL["asmr"], *FAST).json["run"]
     done = recon(command, folder)

@@ -23,6 +23,7 @@ from recon.scenes.images import read_header, read_picture
 from recon.scenes.read import read_scene
 from recon.shapes.load import read
 from recon.signals.read import read_signal
+from recon.signals.segments import read_segments, stored_segments
 from recon.signals.store import read_store
 from recon.studies.compare.finished import read_finished, tabulate
 from recon.studies.compare.results import as_markdown, as_text, cells
@@ -64,6 +65,11 @@ def _picture(folder: Path) -> object:
 
 def _signal(folder: Path) -> object:
     return read_signal(next(folder.glob("signal*")))
+
+
+def _segments(folder: Path) -> object:
+    path = next(folder.glob("segments*"))
+    return read_segments(path, samples.TONE if path.suffix == ".json" else samples.PATCH)
 
 
 def _archive(folder: Path) -> object:
@@ -143,6 +149,9 @@ READERS: dict[str, Reader] = {
     "signal-film": Reader(_signal, samples.films, words=("moov", "stsd", "avc1", "mdat", "dref", "url "), slow=True),
     "signal-frames": Reader(_signal, samples.frames),
     "signal-reference": Reader(read_store, samples.signal_references),
+    "segments-times": Reader(_segments, samples.segment_times, words=("start", "end", "label", "1e999", "-1", "NaN")),
+    "segments-picture": Reader(_segments, samples.segment_pictures, fragile=("segments",)),
+    "segments-stored": Reader(stored_segments, samples.segments_stored),
     "zip": Reader(_archive, lambda: samples.archives("zip"), writes=True),
     "tar": Reader(_archive, lambda: samples.archives("tar"), writes=True),
     "gz": Reader(_archive, lambda: samples.archives("gz"), writes=True),

@@ -30,6 +30,7 @@ from recon.scenes.read import read_scene
 from recon.shapes.load import PointCloud
 from recon.shapes.shape import from_mesh, from_points
 from recon.signals import store
+from recon.signals.segments import Segments, write_segments
 from recon.signals.signal import Signal
 from recon.signals.write import write_signal
 from recon.tasks.nerf import reference as scene_reference
@@ -331,6 +332,28 @@ def signal_references() -> list[Files]:
     sound = Signal("b", "sound", _noise("float32", 50, 1), ".wav", 8000.0, subtype="PCM_16")
     video = Signal("c", "video", _noise("uint8", 2, 3, 4, 3), ".mp4", 25.0)
     return [files_of(lambda folder, s=s: store.write_store(folder, s)) for s in (image, sound, video)]
+
+
+TONE = Signal("b", "sound", np.zeros((50, 1), np.float32), ".wav", 100.0)
+PATCH = Signal("a", "image", np.zeros((3, 4, 3), np.uint8), ".png")
+
+
+def segment_times() -> list[Files]:
+    """Who speaks when."""
+    rows = [{"start": 0.1, "end": 0.25, "label": 1}, {"start": 0.25, "end": 4, "label": "two"}]
+    return [{"segments.json": json.dumps(rows).encode()}]
+
+
+def segment_pictures() -> list[Files]:
+    """What lies where."""
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4, 1) % 3 * np.ones(3, np.uint8)
+    return [_signal("segments.png", Signal("s", "image", labels, ".png"))]
+
+
+def segments_stored() -> list[Files]:
+    """Both, stored in a run."""
+    kept = Segments(np.arange(12, dtype=np.int16).reshape(3, 4) % 3, ("a", "b", "rest"))
+    return [files_of(lambda folder: write_segments(folder, kept))]
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------

@@ -28,6 +28,18 @@ def test_a_constant_stays_what_it_is_in_any_kind_of_number(dtype):
     np.testing.assert_allclose(small.values, np.full((4, 4, 1), 200), rtol=1e-6)
 
 
+def test_hidden_colours_do_not_bleed_and_floats_stay_in_their_range():
+    values = np.zeros((8, 8, 4), np.uint8)
+    values[:, :4] = (255, 0, 0, 255)
+    values[:, 4:] = (0, 255, 0, 0)
+    small = prepared(Signal("a", "image", values, ".png"), Preparation(downscale=4)).values
+    assert (small[:, 0, :2] == (255, 0)).all() and small[0, 0, 3] > 200
+    edge = np.zeros((8, 8, 1), np.float32)
+    edge[:, 4:] = 3
+    found = prepared(Signal("e", "image", edge, ".exr"), Preparation(downscale=2)).values
+    assert found.min() >= 0 and found.max() <= 3
+
+
 @pytest.mark.parametrize("height", [5, 8, 9])
 def test_the_square_is_the_middle(height):
     values = np.arange(height * 5, dtype=np.uint8).reshape(height, 5, 1)
@@ -45,6 +57,7 @@ def test_seconds_and_mono_of_a_sound():
     np.testing.assert_allclose(found.values[:, 0], SOUND.values[:200].mean(axis=1), atol=1e-7)
     assert "mean of 2 channels" in " ".join(found.notes) and "first 2 of 8 seconds" in " ".join(found.notes)
     assert prepared(SOUND, Preparation(seconds=100.0)) is SOUND
+    assert prepared(SOUND, Preparation(seconds=1e308)) is SOUND
 
 
 def test_a_film_is_cut_shrunk_and_squared_frame_by_frame():

@@ -44,6 +44,11 @@ def test_of_a_cut_sound_segments_beyond_the_end_are_left_out(tmp_path):
     assert found.names == ("x", REST)
 
 
+def test_a_segment_that_is_called_rest_is_the_rest_and_empty_ones_are_none(tmp_path):
+    found = read_segments(times(tmp_path, (0, 0.2, REST), (0.5, 1, "a"), (0.501, 0.502, "short")), SOUND)
+    assert found.names == (REST, "a") and found.labels.tolist() == [0] * 5 + [1] * 5
+
+
 def test_each_colour_of_a_picture_is_a_segment(tmp_path):
     colours = np.array([[[0, 0, 0], [255, 0, 0], [0, 9, 0]], [[255, 0, 0], [0, 0, 0], [0, 0, 0]]], np.uint8)
     Image.fromarray(colours).save(tmp_path / "labels.png")

@@ -98,3 +98,33 @@ def test_a_text_called_wav_and_a_sound_called_png(tmp_path):
     made(tmp_path / "b.wav", np.ones(4) / 2).rename(tmp_path / "b.png")
     found = read_signal(tmp_path / "b.png")
     assert found.kind == "sound" and found.suffix == ".wav" and any("WAV" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "rate"),
+    [("wav", "PCM_16", 1), ("wav", "FLOAT", 2**31 - 1), ("flac", "PCM_16", 65_535), ("flac", "PCM_24", 655_350)]
+    + [("ogg", "VORBIS", 200_000), ("ogg", "OPUS", 24_000)],
+)  # fmt: skip
+def test_the_largest_rates_of_a_format_are_written_and_read(name, subtype, rate, tmp_path, rng):
+    if not soundfile.check_format(sound._FORMATS[name], subtype):
+        pytest.skip(f"libsndfile has no {subtype} here")
+    values = rng.uniform(-0.5, 0.5, (3000, 1)).astype(np.float32)
+    sound.write_sound(tmp_path / f"a.{name}", values, name, float(rate), subtype)
+    assert read_signal(tmp_path / f"a.{name}").rate == rate
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "rate", "said"),
+    [
+        ("wav", "PCM_16", 0, "WAV holds 1 to 2,147,483,647"),
+        ("wav", "PCM_16", 2**31, "WAV holds"),
+        ("flac", "PCM_16", 655_360, "FLAC holds 1 to 655,350"),
+        ("flac", "PCM_16", 65_537, "above 65,535 in tens"),
+        ("ogg", "VORBIS", 200_001, "OGG holds 1 to 200,000"),
+        ("ogg", "OPUS", 44_100, "Opus holds 8,000, 12,000"),
+    ],
+)
+def test_a_rate_that_a_format_lacks_is_refused_before_libsndfile_sees_it(name, subtype, rate, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        sound.write_sound(tmp_path / "a", np.zeros((10, 1), np.float32), name, float(rate), subtype)
+    assert not (tmp_path / "a").exists()

@@ -39,10 +39,17 @@ def test_clusters_part_a_picture_by_its_colours():
     assert (clusters(signal, 3, 0) == found).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_clusters_of_fewer_colours_than_experts_are_those_colours():
+    constant = Signal("c", "image", np.full((4, 5, 3), 9, np.uint8), ".png")
+    assert (clusters(constant, 4, 0) == 0).all()
+
+
 def test_labels_are_the_segments_or_the_clusters_or_none():
     assert labels_of(settings_of(TINY), TONE, None) is None
     assert labels_of(settings_of(SirenConfig()), TONE, None) is None
-    found = labels_of(settings_of(TINY), TONE, PARTS)
+    assert labels_of(settings_of(TINY), TONE, PARTS) is None  # random is random, though segments are learned after
+    found = labels_of(settings_of(replace(TINY, pretraining="segments")), TONE, PARTS)
     assert found is not None and found.tolist() == PARTS.labels.tolist()
     found = labels_of(settings_of(replace(TINY, pretraining="kmeans")), TONE, None)
     assert found is not None and found.shape == (30,) and 0 <= int(found.min()) <= int(found.max()) <= 2
@@ -54,7 +61,7 @@ def test_labels_are_the_segments_or_the_clusters_or_none():
         (SirenConfig(), PARTS, "siren has not"),
         (replace(TINY, experts=2), PARTS, "--field.experts 3"),
         (replace(TINY, manager="fixed"), PARTS, "this one is fixed"),
-        (replace(TINY, pretraining="segments"), None, "wants their file"),
+        (replace(TINY, pretraining="segments"), None, "wants segments"),
     ],
 )
 def test_segments_and_fields_that_do_not_go_together(config, segments, what):

@@ -49,7 +49,7 @@ class Arena(Protocol):
 
     @property
     def task(self) -> str:
-        """sdf, occ or nerf."""
+        """sdf, occ, nerf or fit."""
         ...
 
     @property

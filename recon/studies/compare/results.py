@@ -16,7 +16,7 @@ SCORES: dict[str, tuple[str, ...]] = {
     "sdf": SHAPE_SCORES,
     "occ": SHAPE_SCORES,
     "nerf": ("psnr", "ssim", "lpips"),
-    "fit": ("psnr",),
+    "fit": ("psnr", "ssim"),
 }
 """Scores of a task that tables show; rows are ranked by the first, of which more is better."""
 SHORT = {

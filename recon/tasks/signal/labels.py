@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from jaxtyping import Int
@@ -22,7 +24,7 @@ def check_segments(settings: SignalSettings, field_name: str, segments: Segments
     config = settings.field
     if segments is None:
         if isinstance(config, NeuralExpertsConfig) and config.pretraining == "segments":
-            raise ValueError("pretraining by segments wants their file: --segments FILE")
+            raise ValueError("pretraining by segments wants segments: recon fit --segments FILE")
         return
     if not isinstance(config, NeuralExpertsConfig):
         raise ValueError(f"--segments gives each segment an expert, which {field_name} has not; use neural-experts")
@@ -39,7 +41,7 @@ def check_segments(settings: SignalSettings, field_name: str, segments: Segments
 def labels_of(settings: SignalSettings, signal: Signal, segments: Segments | None) -> Int[Tensor, "*shape"] | None:
     """The assignment that comes with a signal, or None where the field has its own, or none."""
     config = settings.field
-    if segments is not None:
+    if segments is not None and isinstance(config, NeuralExpertsConfig) and config.pretraining == "segments":
         return torch.from_numpy(segments.labels.astype(np.int64))
     if isinstance(config, NeuralExpertsConfig) and config.pretraining == "kmeans":
         return torch.from_numpy(clusters(signal, config.experts, settings.train.seed))
@@ -52,7 +54,10 @@ def clusters(signal: Signal, count: int, seed: int) -> Int[np.ndarray, "*shape"]
     rng = np.random.default_rng(seed)
     chosen = values if len(values) <= FITTED else values[rng.choice(len(values), FITTED, replace=False)]
     points = signal.normalised(chosen).astype(np.float64)
-    centres, _ = kmeans2(points, count, iter=50, minit="++", rng=rng, missing="warn")
+    count = min(count, len(np.unique(chosen, axis=0)))
+    with warnings.catch_warnings():  # a cluster that loses all its members is no fault: another expert learns more
+        warnings.simplefilter("ignore")
+        centres, _ = kmeans2(points, count, iter=50, minit="++", rng=rng, missing="warn")
     labels = np.empty(len(values), np.int64)
     for start in range(0, len(values), FITTED):
         part = signal.normalised(values[start : start + FITTED])

@@ -13,7 +13,7 @@ from recon.signals.signal import Signal
 from recon.tasks import preflight
 from recon.tasks.bench import Bench
 from recon.tasks.preflight import Needs
-from recon.tasks.signal.job import AT_ONCE, SignalJob
+from recon.tasks.signal.job import SignalJob, at_once
 from recon.tasks.signal.run import Plan, build
 
 PER_VALUE = 4
@@ -29,7 +29,7 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
         field = build(plan, signal).to(device)
     held, count = memory.own_bytes(), math.prod(signal.shape)
     parameters, points = list(field.parameters()), min(settings.train.batch, count)
-    held_at_once = min(points, AT_ONCE)
+    held_at_once = min(points, at_once(device))
     if isinstance(field, Asmr):
         job = SignalJob(field, signal, bench.run_on, settings)
         points = held_at_once = job.points_per_step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 
 from recon.fields import FIELDS, Field
+from recon.fields.asmr import Asmr
 from recon.fields.neural_experts import NeuralExperts
 from recon.runtime import Precision
 from recon.signals.segments import Segments, stored_segments, write_segments
@@ -31,6 +32,7 @@ from recon.tasks.signal.pictures import draw
 from recon.tasks.signal.scores import score
 from recon.tasks.signal.settings import DEFAULT_FIELD, PRESETS, Preset, SignalSettings, preset
 from recon.training import checkpoint
+from recon.training.job import OnStep
 from recon.training.lock import holding
 from recon.training.loop import Outcome, train
 from recon.training.progress import peak_memory
@@ -98,9 +100,18 @@ def start(
 
 
 def fit(
-    plan: Plan, signal: Signal, run: Run, bench: Bench, *, resume: bool = False, stop_after: int | None = None
+    plan: Plan,
+    signal: Signal,
+    run: Run,
+    bench: Bench,
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    watch: Callable[[SignalJob], OnStep] | None = None,
 ) -> tuple[Fitted, Outcome]:
-    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint."""
+    """Train (or go on training) the field of a run. What it leaves is in the run's checkpoint.
+
+    `watch` is given the job as training begins; what it returns hears of each step."""
     with holding(run.folder):
         settings, segments = plan.settings, stored_segments(run.folder)
         torch.manual_seed(settings.train.seed)
@@ -117,7 +128,8 @@ def fit(
             bench.timings["pretraining"] = pretraining_seconds(run)
         resume = resume and checkpoint.exists(run.checkpoints)  # it may have been stopped before its first
         staged = settings.staged()
-        outcome = train(job, staged, run, resume=resume, stop_after=stop_after, quiet=bench.quiet)
+        on_step = watch(job) if watch else None
+        outcome = train(job, staged, run, resume=resume, stop_after=stop_after, on_step=on_step, quiet=bench.quiet)
         bench.lap("training")
         return Fitted(field, signal, bench.run_on.device), outcome
 
@@ -178,6 +190,7 @@ def evaluate(
         "params": params,
         "bytes": {"field": sum(p.nbytes for p in field.parameters()), "file": signal.source_bytes},
         "macs": field.macs(),
+        "macs_shared": field.shared_macs() if isinstance(field, Asmr) else None,
         "steps": None,
         "seconds": None,
         "device": bench.run_on.line(),
@@ -218,7 +231,15 @@ def plan_of(config: Mapping[str, Any], where: Path) -> tuple[Plan, list[str]]:
     try:
         kind = kind if kind in DEFAULT_FIELD else "image"
         name = name if name in PRESETS else "quick"
-        settings, misfits = from_plain(preset(kind, name, field_name), saved)
+        settings, misfits = from_plain(_defaults(kind, name, field_name), saved)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{where}: its config.json holds settings that can't be used: {error}") from None
     return Plan(kind, field_name, name, settings, *how, inputs_of(config)), misfits_in_words(config, misfits)
+
+
+def _defaults(kind: Kind, name: Preset, field_name: str) -> SignalSettings:
+    """What saved settings are laid over; not every field of `recon tables` has a preset of its paper's."""
+    try:
+        return preset(kind, name, field_name)
+    except ValueError:
+        return preset(kind, "quick", field_name)
