@@ -48,11 +48,10 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
     order = signal.values.nbytes + count if isinstance(field, Asmr) else 4 * count
     end = PER_VALUE * count * signal.channels + COPIES * signal.values.nbytes
     managers = settings.pretrain.steps * cost.step(settings.pretrain.batch) if settings.pretrains else 0.0
-    again = 4 / 3 if points > held_at_once else 1.0  # parts of a batch are evaluated once more for their gradients
     return Needs(
         memory=held + order + max(training, float(end)),
         disk=preflight.checkpoints([field]) + 2.0 * signal.values.nbytes + 20 * 2**20,
-        seconds=settings.train.steps * cost.step(points) * again + managers,
+        seconds=settings.train.steps * cost.step(points) + managers,
         lower="--train.batch or the field's size (--field. flags)",
         on_device=training if device.type == "cuda" else None,
     )
