@@ -74,7 +74,7 @@ def _compared(
     """Truth, reconstruction and error. Large ones are made small band by band: whole, they took 7 GiB."""
     factor = -(-max(pred.shape[:2]) // SIDE)
     rows = factor * max(1, BAND // (factor * pred.shape[1]))
-    # Made at once: small arrays that outlive the large ones around them keep glibc from using that room again (0.7 GiB)
+    # Made at once: small arrays that outlive large ones keep glibc from using their room again (0.7 GiB).
     panels = [np.empty((len(pred) // factor, pred.shape[1] // factor, 3), np.uint8) for _ in range(3)]
     for start in range(0, len(pred), rows):
         part, to = slice(start, start + rows), slice(start // factor, (start + rows) // factor)

@@ -91,7 +91,7 @@ class _Recipe:
 _SINES = replace(COSINE, optimizer="muon", rate=5e-4, muon_rate=2e-3)
 # 1,500 steps reach 38.35 dB on the cameraman, where 2,000 of Adam alone with its usual betas reached 37.63, and 38.00
 # with these; 35.77 instead of 35.18 on kodim03, 34.13 instead of 33.52 on the astronaut. A step takes 1.16 times as
-# long. Rates a little higher collapse: 2e-3 of Adam beside Muon, 1.4e-3 without it.
+# long. Rates a little higher collapse: 2e-3 of Adam beside Muon, 1.4e-3 without it. Of speech: 58.24 dB, Adam 56.97.
 _CELLS = replace(COSINE, warmup=0, optimizer="muon", muon_rate=5e-3, betas=(0.9, 0.95))
 _PLANE = (32, 64, 128, 256)
 
@@ -112,7 +112,7 @@ _IMAGE: dict[type[FieldConfig], _Recipe] = {
     ),
 }
 _SOUND = _IMAGE | {
-    AsmrConfig: _Recipe({"width": 128, "levels": 6}, replace(COSINE, warmup=0), 2000, WHOLE),
+    AsmrConfig: _Recipe({"width": 128, "levels": 6}, _CELLS, 2000, WHOLE),
     SirenConfig: _Recipe({"width": 256, "layers": 5, "scale": 100.0}, _SINES),
     PeMlpConfig: _Recipe({"width": 256, "layers": 5, "frequencies": 14}, MUON),
     FfnConfig: _Recipe({"width": 256, "layers": 5, "sigma": 300.0}, MUON),
