@@ -20,7 +20,7 @@ from recon.signals import signal as signals
 from recon.signals.signal import Signal
 from recon.tasks.bench import Bench
 from recon.tasks.signal import fitted as fits
-from recon.tasks.signal import pictures
+from recon.tasks.signal import needs, pictures
 from recon.tasks.signal.fitted import Fitted
 from recon.tasks.signal.job import SignalJob, Targets, centres
 from recon.tasks.signal.needs import needs_of
@@ -126,6 +126,7 @@ def test_memory_is_foreseen_from_what_a_large_picture_takes_at_the_end(config, m
     monkeypatch.setattr(memory, "own_bytes", lambda: 0.0)
     signal = Signal("black", "image", np.zeros((2000, 2000, 3), np.uint8), ".png")
     settings = SignalSettings(config, TrainConfig(steps=10, batch=1 << 16))
+    monkeypatch.setattr(needs, "LIBRARIES", 0)
     found = needs_of(Plan("image", "any", "quick", settings), signal, Bench(CPU, tmp_path, lambda text: None))
     values = signal.values.size
     assert 5 * values < found.memory < 10 * values  # the reconstruction in floats and in bytes, and what trains

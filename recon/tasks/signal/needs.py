@@ -9,6 +9,7 @@ import torch
 from recon import memory
 from recon.fields import Mixture
 from recon.fields.asmr import Asmr
+from recon.fields.base import CHUNK
 from recon.signals.signal import Signal
 from recon.tasks import preflight
 from recon.tasks.bench import Bench
@@ -16,6 +17,10 @@ from recon.tasks.preflight import Needs
 from recon.tasks.signal.job import SignalJob, at_once
 from recon.tasks.signal.run import Plan, build
 
+LIBRARIES = 0.15 * 2**30
+"""Bytes of what loads with the first step of an optimiser, and with the record of it."""
+EVALUATION = 0.5
+"""Times what a backward pass would be kept for: activations of points without gradients."""
 PER_VALUE = 4
 """Bytes of each value of the reconstruction, in float32;"""
 COPIES = 3
@@ -46,10 +51,12 @@ def needs_of(plan: Plan, signal: Signal, bench: Bench) -> Needs:
         cost = preflight.try_out(parameters, loss, device)
     training = preflight.peak_of_training([field], cost.bytes_per_point * held_at_once)
     order = signal.values.nbytes + count if isinstance(field, Asmr) else 4 * count
+    evaluation = 0.0 if isinstance(field, Asmr) else EVALUATION * cost.bytes_per_point * min(CHUNK, count)
     end = PER_VALUE * count * signal.channels + COPIES * signal.values.nbytes
     managers = settings.pretrain.steps * cost.step(settings.pretrain.batch) if settings.pretrains else 0.0
     return Needs(
-        memory=held + order + max(training, float(end)),
+        # All of it: what training frees is kept (runtime.py), and seldom fits what follows.
+        memory=held + LIBRARIES + order + training + evaluation + end,
         disk=preflight.checkpoints([field]) + 2.0 * signal.values.nbytes + 20 * 2**20,
         seconds=settings.train.steps * cost.step(points) + managers,
         lower="--train.batch or the field's size (--field. flags)",
