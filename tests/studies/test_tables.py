@@ -176,10 +176,10 @@ def an_order(table, data=None, **how):
 def test_steps_schedules_and_pretraining_are_scaled_and_the_recipe_replaces_the_optimiser():
     config = NeuralExpertsConfig(experts=2, expert_width=4, encoder_width=4, manager_width=4)
     given = neural_experts_protocol(config)
-    short = an_order(a_table(), scale=0.01, seed=3).settings(a_row(), given, "neural-experts", "image")
+    short = an_order(a_table(), scale=0.01, seed=3).settings(given, "neural-experts", "image")
     assert short.train.steps == 300 and short.pretrain.steps == 30 and short.train.seed == 3
     assert short.train.optim.gamma**300 == pytest.approx(given.train.optim.gamma**30_000)
-    quick = an_order(a_table(), scale=0.01, recipe="quick").settings(a_row(), given, "neural-experts", "image")
+    quick = an_order(a_table(), scale=0.01, recipe="quick").settings(given, "neural-experts", "image")
     assert quick.train.optim == signal_preset("image", "quick", "siren").with_steps(300).train.optim
     assert quick.train.batch == given.train.batch and quick.field == given.field
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from recon.data.find import find_scene, find_shape, find_signal
 from recon.fields import FIELDS
 from recon.fields.neural_experts import NeuralExpertsConfig
-from recon.studies.tables.model import Datum, Row, Table
+from recon.studies.tables.model import Datum, Row, Size, Table
 from recon.tasks.nerf.settings import preset as scene_preset
 from recon.tasks.shape.settings import ShapeSettings
 from recon.tasks.shape.settings import preset as shape_preset
@@ -54,8 +54,14 @@ class Order:
         """The folder of a run."""
         return self.folder / row.name / datum.name
 
-    def settings(self, row: Row, given: Any, field_name: str, kind: Any) -> Any:
-        """Settings of a row, in the length and with the optimiser that are asked for."""
+    def settings_of(self, row: Row, size: Size, kind: Any = None) -> tuple[str, Any]:
+        """The name of a row's field, and its settings in the length and with the optimiser that are asked for."""
+        given = row.settings(size)
+        name = field_name_of(given.field)
+        return name, self.settings(given, name, kind)
+
+    def settings(self, given: Any, field_name: str, kind: Any) -> Any:
+        """A protocol in the length and with the optimiser that are asked for."""
         found = given.with_steps(max(1, round(given.train.steps * self.scale)))
         train = replace(found.train, seed=self.seed)
         if self.recipe == "quick":
